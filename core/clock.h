@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clock.h - the monotonic clock of one application, in nanoseconds
+ *
+ * An all-zero struct means CLOCK_MONOTONIC. A test puts its own function there and steps it, so
+ * that timers and deadlines are tested without waiting (contract Q7). The hook must be thread-safe,
+ * must not go backwards and must not call weir.
+ *
+ * With a manual clock nobody sleeps until a deadline, since the kernel would count real time. Who
+ * sleeps then passes WEIR_FOREVER to the parker or the event and is woken by whoever steps the
+ * clock:
+ *
+ *      parker_park(&worker->parker, clock_sleep_until(&app->clock, deadline));
+ *
+ * Deadlines are absolute, timeouts relative; WEIR_FOREVER is both. One clock read costs 20 to 30
+ * ns: stamp requests and batches, never each operation.
+ */
+#ifndef CORE_CLOCK_H
+#define CORE_CLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/status.h>
+
+struct clock {
+    int64_t (*now)(void *ctx);                                 /* I; NULL: CLOCK_MONOTONIC */
+    void *ctx;                                                 /* I */
+};
+
+/* CLOCK_MONOTONIC, in nanoseconds; what every deadline handed to the kernel is measured by. */
+int64_t clock_monotonic(void);
+
+static inline bool clock_is_manual(const struct clock *c)
+{
+    return c->now != NULL;
+}
+
+static inline int64_t clock_now(const struct clock *c)
+{
+    return clock_is_manual(c) ? c->now(c->ctx) : clock_monotonic();
+}
+
+/* The deadline to sleep with: the given one, or none if real time does not lead there. */
+static inline int64_t clock_sleep_until(const struct clock *c, int64_t deadline_ns)
+{
+    return clock_is_manual(c) ? WEIR_FOREVER : deadline_ns;
+}
+
+/* now + delta, which sticks at WEIR_FOREVER: for ever plus or minus anything is still for ever, and
+ * so is a sum too large for the type. A sum too small sticks at INT64_MIN, which is long past. */
+static inline int64_t time_add(int64_t now_ns, int64_t delta_ns)
+{
+    if (now_ns == WEIR_FOREVER || delta_ns == WEIR_FOREVER)
+        return WEIR_FOREVER;
+    if (delta_ns > 0 && now_ns > INT64_MAX - delta_ns)
+        return WEIR_FOREVER;
+    if (delta_ns < 0 && now_ns < INT64_MIN - delta_ns)
+        return INT64_MIN;
+    return now_ns + delta_ns;
+}
+
+/* Has the deadline come? WEIR_FOREVER never does. */
+static inline bool time_is_over(int64_t deadline_ns, int64_t now_ns)
+{
+    return deadline_ns != WEIR_FOREVER && now_ns >= deadline_ns;
+}
+
+#endif
