@@ -20,10 +20,9 @@
  * Answers ETIMEDOUT or 0. 0 promises nothing (a wake, a signal, another value): look again. */
 int futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t deadline_ns);
 
-/* Wakes at most count sleepers, FUTEX_WAKE_ALL for every one; answers how many.
- * Only the address is used: the word may be gone already, and then the wake finds nobody, or
- * somebody
- * who has to bear a spurious wake-up anyway. */
+/* Wakes at most count sleepers, FUTEX_WAKE_ALL for every one; answers how many. Only the address is
+ * used: the word may be gone already, and then the wake finds nobody, or somebody who has to bear a
+ * spurious wake-up anyway. */
 int futex_wake(_Atomic uint32_t *word, int count);
 
 enum { FUTEX_WAKE_ALL = INT32_MAX };

@@ -4,6 +4,7 @@
  * An all-zero struct means the C library's own allocator. Both functions of a user's hook must be
  * thread-safe and must not call weir. alloc may answer NULL; the caller then undoes its steps and
  * answers WEIR_NO_MEMORY. Who frees says the size again, so that a hook needs no header of its own.
+ * A hook without release is an arena: nothing comes back before its owner drops the whole.
  *
  * Invariant: the size of each release equals the size of its allocation, also for the default
  * allocator, which does not need it; a unit test of every module that allocates counts bytes.

@@ -8,10 +8,10 @@
  *           v  |             + wake |  v
  *         ASLEEP -------------------+  EMPTY
  *
- *   step         by          order     why this order is enough
- *   T1 unpark    any thread  release   P1: what the waker wrote before is seen by whoever takes the token
- *   T2 take      owner       acquire   P1, other end; without it the owner wakes and sees no reason for it
- *   T3 sleep     owner       relaxed   only says that a wake is needed; it carries no data
+ *   step       by          order     why this order is enough
+ *   T1 unpark  any thread  release   P1: what the waker wrote is seen by whoever takes the token
+ *   T2 take    owner       acquire   P1, other end; without it the owner wakes and sees no reason
+ *   T3 sleep   owner       relaxed   only says that a wake is needed; it carries no data
  *
  * Why no wake-up is lost: T1 and T3 are read-modify-writes of one word, which has one modification
  * order. T1 before T3: T3 finds TOKEN and does not sleep. T3 before T1: T1 finds ASLEEP and wakes;
@@ -82,8 +82,8 @@ static inline bool parker_announce(struct parker *p)
     return asleep;
 }
 
-/* Owner: returns with a token (true) or when CLOCK_MONOTONIC reaches the deadline (false). A token that
- * is there already wins over a deadline that has passed. WEIR_FOREVER: returns with a token only. */
+/* Owner: returns with a token (true) or when CLOCK_MONOTONIC reaches the deadline (false). A token
+ * that is there already wins over a deadline that has passed. WEIR_FOREVER: only with a token. */
 static inline bool parker_park(struct parker *p, int64_t deadline_ns)
 {
     if (!parker_announce(p))
@@ -95,10 +95,9 @@ static inline bool parker_park(struct parker *p, int64_t deadline_ns)
     return parker_take(p);
 }
 
-/* Any thread, T1: the owner's present or next park returns. Costs one exchange, and a system call only
- * if the owner sleeps. Once the token is out, the owner may leave and free the parker: the wake
- * uses no
- * more than its address. True: a sleeping owner was woken. */
+/* Any thread, T1: the owner's present or next park returns. Costs one exchange, and a system call
+ * only if the owner sleeps. Once the token is out, the owner may leave and free the parker: the
+ * wake uses no more than its address. True: the owner slept, and was woken. */
 static inline bool parker_unpark(struct parker *p)
 {
     /* release: P1, the other end is T2 */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* verify.h - stopping the process, for the two kinds of wrong that cannot be answered
  *
- *   weir_verify(condition, "text")   always on: the caller's mistake, where going on would corrupt memory
- *   weir_assert(condition)           debug builds: our own mistake, an invariant that does not hold
- *   weir_bug("text")                 always on: a place that our own reasoning says is never reached
+ *   weir_verify(condition, "text")   always on: the caller's mistake that would corrupt memory
+ *   weir_assert(condition)           debug builds: our own mistake, an invariant does not hold
+ *   weir_bug("text")                 always on: a place that we had proved is never reached
  *
  * Each prints one line and aborts:
  *
- *   weir: misuse: submit of a job in flight [job->state == IDLE] (workqueue/job.c:41, weir_job_submit)
+ *   weir: misuse: submit of a job in flight [state == IDLE] (workqueue/job.c:41, weir_job_submit)
  *
  * The text says what the caller did, not what the library expected: it is read by somebody who does
  * not know this code. The line is formed on the stack and written with one write(2), because the

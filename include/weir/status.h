@@ -40,7 +40,7 @@ typedef int32_t weir_status;
     X(AGAIN,           1, "Nothing was taken this time; try again when there is room.")            \
     X(INVALID,         2, "An argument is wrong; nothing was changed.")                            \
     X(NO_MEMORY,       3, "The allocator had no memory; nothing was changed.")                     \
-    X(LIMIT,           4, "A stated limit is reached; close or finish something of that kind.") \
+    X(LIMIT,           4, "A stated limit is reached; close or finish something of that kind.")    \
     X(CLOSED,          5, "It was closed before the call and accepts nothing more.")               \
     X(CLOSING,         6, "An earlier close is under way, and that one reports the end.")          \
     X(STALE,           7, "The handle was live once; its object is gone.")                         \
@@ -56,7 +56,7 @@ typedef int32_t weir_status;
     X(NOT_FOUND,      17, "There is nothing of that description here.")                            \
     X(NOT_SUPPORTED,  18, "This machine, kernel or build cannot do that.")                         \
     X(WOULD_DEADLOCK, 19, "Waiting here would wait for this very thread; wait on another one.")    \
-    X(FORKED,         20, "It was opened before a fork; the child owns nothing of it.") \
+    X(FORKED,         20, "It was opened before a fork; the child owns nothing of it.")            \
     X(SYSTEM,         21, "The operating system refused a call; the log line says which and why.")
 
 enum {
