@@ -29,8 +29,7 @@ foreach(kind IN ITEMS static shared)
     add_library(weir::${kind} ALIAS weir_${kind})
 endforeach()
 
-target_link_libraries(weir_static PUBLIC Threads::Threads $<BUILD_INTERFACE:PkgConfig::CK>
-                      $<INSTALL_INTERFACE:PkgConfig::CK>)
+target_link_libraries(weir_static PUBLIC Threads::Threads PRIVATE PkgConfig::CK)
 target_link_libraries(weir_shared PRIVATE Threads::Threads PkgConfig::CK)
 target_link_options(weir_shared PRIVATE ${WEIR_SANITIZER_FLAGS}
     -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/weir.map)

@@ -17,7 +17,7 @@ enum { WATCHDOG_SECONDS = 50 };                 /* below the TIMEOUT of every ki
 static struct timespec watchdog_deadline(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);        /* the clock of a statically initialised condition */
+    clock_gettime(CLOCK_REALTIME, &now);        /* what a statically initialised condition uses */
     now.tv_sec += WATCHDOG_SECONDS;
     return now;
 }
@@ -49,7 +49,8 @@ void gate_wait_at(struct gate *gate, const char *what, const char *file, int lin
     struct timespec deadline = watchdog_deadline();
     pthread_mutex_lock(&gate->lock);
     while (!gate->open)
-        if (pthread_cond_timedwait(&gate->opened, &gate->lock, &deadline) == ETIMEDOUT && !gate->open)
+        if (pthread_cond_timedwait(&gate->opened, &gate->lock, &deadline) == ETIMEDOUT
+            && !gate->open)
             watchdog_bark(what, file, line);
     pthread_mutex_unlock(&gate->lock);
 }
@@ -70,7 +71,8 @@ uint64_t tally_count(struct tally *tally)
     return count;
 }
 
-void tally_wait_at(struct tally *tally, uint64_t count, const char *what, const char *file, int line)
+void tally_wait_at(struct tally *tally, uint64_t count,
+                   const char *what, const char *file, int line)
 {
     struct timespec deadline = watchdog_deadline();
     pthread_mutex_lock(&tally->lock);

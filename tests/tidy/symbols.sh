@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# symbols.sh SHARED STATIC: what the built libraries show to a linker
+#
+# The shared library exports weir_* and nothing else, under the soname libweir.so.0. The static one
+# cannot hide its internal names; none of them may be a name of the C library.
+
+set -u
+shared=$1 static=$2
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+complain()
+{
+    echo "$*"
+    failures=$((failures + 1))
+}
+
+symbols()                                      # symbols [-D] FILE: its global names
+{
+    nm --defined-only "$@" |
+        awk 'NF == 3 && $2 ~ /[A-Z]/ && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u
+}
+
+symbols -D "$shared" >"$work/exported"
+grep -v '^weir_' "$work/exported" >"$work/foreign" &&
+    complain "exported, but not weir_*: $(paste -s -d ' ' "$work/foreign")"
+
+objdump -p "$shared" | grep -q 'SONAME *libweir\.so\.0$' ||
+    complain "the soname is not libweir.so.0"
+
+symbols "$static" >"$work/internal"
+libc=$(${CC:-cc} -print-file-name=libc.so.6)
+symbols -D "$libc" >"$work/libc"
+[ -s "$work/libc" ] || complain "no symbols in $libc"
+comm -12 "$work/internal" "$work/libc" >"$work/clash"
+[ -s "$work/clash" ] && complain "names of the C library: $(paste -s -d ' ' "$work/clash")"
+
+echo "$(wc -l <"$work/exported") exported, $(wc -l <"$work/internal") in the static library"
+exit $failures
