@@ -36,8 +36,8 @@
  *
  * Batch forms: a sweep enters or leaves once per chunk of 64, not once per operation.
  *
- * Overflow: the count has 63 bits, of which assertions allow 62. Even at one enter per nanosecond
- * they last for a century, so the assertion catches a leave too many or a wild count, not the world.
+ * Overflow: the count has 63 bits, of which assertions allow 62. At one enter per nanosecond they
+ * last for a century, so the assertion catches a leave too many or a wild count, not the world.
  *
  * Rejected: adding first and undoing when the gate turns out shut (one instruction shorter, but the
  * undo could step onto "SHUT, 0" a second time, after the completer has freed the word); a count

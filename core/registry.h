@@ -27,7 +27,7 @@
  *
  * Who must pin: every call of the public interface that starts from a handle, on a thread that
  * is not a worker of that application. A worker does not: it is joined before registry_close.
- * It must ask registry_is_forked() instead, since a work function may fork.
+ * It must ask registry_is_forked() instead, since a work function may fork and go on in the child.
  *
  * Waiting with a pin: a call that waits for long (session_wait, op_next, submit_wait) keeps its
  * pin, because the word it sleeps on is the application's memory. So registry_close would wait
@@ -82,12 +82,13 @@ struct registry_pin {
 weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_pin *pin);
 void registry_unpin(struct registry_pin *pin);
 
-/* Is this a child of the process that opened whatever was opened? False if nothing ever was. */
-bool registry_is_forked(void);
+/* Was that application opened before a fork, and is this the child? For its workers, who do not
+ * pin. */
+bool registry_is_forked(const struct registry_place *place);
 
 /* ---- for the open and close of an application ---- */
 
-/* OK, or *out untouched: LIMIT (63 are open, or worn), SYSTEM (a fork could not be noticed). */
+/* OK, or *out untouched: LIMIT (63 are open, worn or lost by fork), NO_MEMORY. */
 weir_status registry_reserve(struct registry_place *out);
 void registry_publish(const struct registry_place *place, void *app);
 

@@ -19,8 +19,8 @@
  *                                            are filled. Partner: G2
  *   G2 validate  anybody           acquire   slots_validate: who sees the bits sees the filled rows
  *   G3 free      the slot's owner  release   CAS or store of slot_word_next(): from here on every
- *                                            copy of the handle is stale. Partner: S2 of slots.c,
- *                                            by which the next owner sees it
+ *                                            copy of the handle is stale. Partner: the acquire by
+ *                                            which the block's owner hands it out again, or S1
  *   The user's own compare-and-swaps on the word add what his protocol needs.
  *
  * Generations start at a floor that the table is given, are carried from owner to owner in the
@@ -91,7 +91,7 @@ struct slots_options {
     uint32_t hot_size;                              /* multiple of 8; 64 for whole lines */
     uint32_t cold_size;                             /* multiple of 8; 0: no cold rows */
     uint32_t granule;                               /* slots in one: power of two, up to 64 */
-    uint32_t limit;                                 /* slots; 0: SLOTS_MAX */
+    uint32_t limit;                                 /* slots, in whole granules; 0: SLOTS_MAX */
     uint32_t floor;                                 /* first generation; 0: 1 */
 };
 

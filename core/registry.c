@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry.c - the table of applications: pin against close, reuse of a number, fork
+ *
+ *   an entry's word    63 .......... 32   31 ... 3   2 ... 0
+ *                    |   generation     |    0     |  state  |
+ *
+ *            reserve: generation + 1      publish          close              free
+ *      FREE ----------------------> RESERVED -----> OPEN -------> CLOSING ----------> FREE
+ *                                      |                              |  worn: RETIRED, for good
+ *                                      +------------------------------+
+ *      RESERVED, OPEN, CLOSING ----> FORKED, for good, in a child, by its first reserve
+ *
+ * Pin against close. A pin announces itself and then looks; a close shuts and then looks:
+ *
+ *      P1  count += 1     seq_cst               P3  OPEN -> CLOSING     seq_cst
+ *      P2  look at word   seq_cst               P4  look at each count  seq_cst, until it reads 0
+ *      inside, if OPEN; else out again
+ *      P5  count -= 1     release               after P4: nobody is inside
+ *
+ * All four are in the single total order of seq_cst operations. If a P2 sees OPEN, it comes before
+ * P3 there, so its P1 comes before every P4, and P4 reads that P1's value or a later one of the
+ * same count. Now a count that reads 0 has had as many P5 as P1 up to that value, and each P5
+ * follows its own P1; so every P1 up to there has had its P5, that successful pin's too. And P5 is
+ * a release which all later steps, being read-modify-writes, pass on; so P4's 0 happens after all
+ * that was done under the pin. With less than seq_cst P2 could read OPEN and P4 read 0: store
+ * buffering, and the application would be freed under the call.
+ *   - The counts need not be read at one moment: the argument holds for each by itself, because a
+ *     pin goes out at the count where it came in (registry_pin keeps its address).
+ *   - Who is refused at P2 has been counted for a moment. That delays a close; it ends, because P0,
+ *     a look before P1, turns callers away once they see CLOSING. P0 decides nothing else.
+ *
+ * Reuse of a number. A thread that is held up between P0 and P1 may wake up in a later life of the
+ * entry. Its P1 is harmless then: counts are never reset while others may look. P2 judges by what
+ * is there now: an application's handle is refused by the generation; any other handle is let in to
+ * the application that is there now, alive and pinned, whose slots all started above the floor and
+ * so do not match. A pin refused late is a momentary count in the next application's life, and its
+ * close waits for it like for any other: to P5, three instructions away.
+ *
+ *   step              order     partner, and what breaks without it
+ *   R1 reserve        acquire   CAS FREE -> RESERVED. R2: the floor that the last life left
+ *   R2 free           release   CLOSING -> FREE. R1
+ *   R3 publish        release   RESERVED -> OPEN. P2, which is an acquire too: app and what it
+ *                               points to. Without it a pin could hand out the last life's app
+ *   R4 promise        acquire   CAS of taken, before R1. R5: without it an entry could be promised
+ *                               whose R2 is not seen yet, and the search would go in vain
+ *   R5 give back      release   fetch_sub of taken, after R2. R4. The two make LIMIT exact: 63 were
+ *                               in use or promised at one moment
+ *   F1 claim done     release   OWNED, after the table was put in order. F2
+ *   F2 claim seen     acquire   without it the reserve of another thread of the child could find
+ *                               an entry of the parent's
+ *
+ * Fork. One word on a page that the kernel wipes in a child says whose process this is: OWNED in
+ * the one that opened applications, 0 in a child until it opens its own. So a pin asks one word and
+ * makes no system call. The page is part of a static array, twice as long as a page so that a whole
+ * one lies inside: nothing to unmap while others look, and nothing left behind at unload.
+ *   - A child's first reserve claims the process: entries that were not FREE become FORKED, counts
+ *     (there may be some of threads that do not exist any more) become 0. A pin cannot interfere:
+ *     it is answered FORKED before it touches anything until OWNED stands there, and then no entry
+ *     is OPEN until a publish.
+ *   - The advice is given before the claim. In the other order a fork in between would leave a
+ *     child with a claim that nobody finishes.
+ *   - FORKED entries are never used again: handles from before the fork carry their number, and
+ *     the slots' generations of an application that was never closed are not known to be below
+ *     any floor; numbers are cheaper than a scan of tables that other threads were changing.
+ *   - A kernel or sandbox that refuses the advice: an atfork handler clears the word instead. It
+ *     misses a child made by a raw clone, which is why it is second choice; with glibc it goes
+ *     when the library is unloaded. Refusing to open would be worse, silence worse still.
+ *
+ * P4 waits for calls, which are short unless their thread is preempted: first it spins, then it
+ * yields, then it sleeps 0.1 ms at a time, since a yield is no help to a caller of lower real-time
+ * priority. P5 wakes nobody: that would cost each unpin a look. Rejected: a parker and a "closing"
+ * bit in the counts for the same reason.
+ *
+ * Rejected: one count per application instead of eight: every call of every thread would write one
+ * line. Rejected: counts of the threads' own and membarrier in close: it saves about half of a pin,
+ * but needs a list of threads that come and go, which is hidden state that matters (A2). Rejected:
+ * hazard pointers and epochs: the same list. Rejected: never freeing applications: their memory is
+ * the user's (the hook), and a stale call would still race with the threads' end.
+ */
+#include "core/registry.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/cache.h"
+#include "core/clock.h"
+#include "core/futex.h"
+#include "core/slots.h"
+#include "core/verify.h"
+
+enum entry_state { FREE = 0, RESERVED, OPEN, CLOSING, FORKED, RETIRED };
+
+#define ENTRY_STATE UINT64_C(7)
+
+struct shard {
+    CACHE_ALIGNED _Atomic uint32_t count;           /* A: threads inside, or being refused */
+};
+
+struct entry {
+    CACHE_ALIGNED _Atomic uint64_t word;            /* A */
+    _Atomic(void *) app;                            /* A: written while RESERVED */
+    _Atomic uint32_t floor;                         /* A: written while CLOSING or RESERVED */
+    struct shard pins[REGISTRY_SHARDS];
+};
+
+/* Entry 0 is never used, so that any six bits of a handle are a safe index. All zero is FREE. */
+static struct entry entries[HANDLE_APP_MAX + 1];
+static _Atomic uint32_t taken;                      /* A: entries not FREE, or promised (R4) */
+
+/* ---- pure ---- */
+
+static uint64_t entry_word(uint32_t generation, enum entry_state state)
+{
+    return (uint64_t)generation << 32 | (uint64_t)state;
+}
+
+static uint32_t entry_generation(uint64_t word)
+{
+    return (uint32_t)(word >> 32);
+}
+
+static enum entry_state entry_state(uint64_t word)
+{
+    return (enum entry_state)(word & ENTRY_STATE);
+}
+
+/* What a call with that handle is answered while the entry's word is this. */
+static weir_status judge(uint64_t word, uint64_t bits)
+{
+    if (entry_state(word) == FORKED)
+        return WEIR_FORKED;
+    if (entry_state(word) != OPEN)
+        return WEIR_STALE;
+    if (handle_kind(bits) == HANDLE_APP && handle_generation(bits) != entry_generation(word))
+        return WEIR_STALE;
+    return WEIR_OK;
+}
+
+/* ---- whose process is this? ---- */
+
+#if defined(__x86_64__)
+enum { PAGE_LARGEST = 4096 };
+#else
+enum { PAGE_LARGEST = 65536 };
+#endif
+
+enum { NOBODY = 0, CLAIMING, OWNED };
+
+static _Atomic uint32_t wiped_area[2 * PAGE_LARGEST / sizeof(uint32_t)];
+static _Atomic(_Atomic uint32_t *) owner;           /* A: the word; NULL before the first open */
+
+static bool process_is_forked(void)
+{
+    /* Both relaxed: who holds a handle got it after the claim that these words tell of, and in a
+     * child fork itself orders the wiping before everything else. */
+    _Atomic uint32_t *word = atomic_load_explicit(&owner, memory_order_relaxed);
+    return word != NULL && atomic_load_explicit(word, memory_order_relaxed) != OWNED;
+}
+
+static void disown(void)
+{
+    _Atomic uint32_t *word = atomic_load_explicit(&owner, memory_order_relaxed); /* as above */
+    if (word != NULL)
+        atomic_store_explicit(word, NOBODY, memory_order_relaxed); /* one thread in a new process */
+}
+
+/* The first word of a whole page inside the area; of the area, if pages are too large to fit. */
+static _Atomic uint32_t *word_on_whole_page(size_t page)
+{
+    size_t offset = (size_t)((uintptr_t)wiped_area % page);
+    size_t skip = offset == 0 ? 0 : page - offset;
+    return page > PAGE_LARGEST ? wiped_area : &wiped_area[skip / sizeof(uint32_t)];
+}
+
+/* From here on every child finds NOBODY in the word. May be done any number of times. */
+static weir_status mark_for_wiping(_Atomic uint32_t *word, size_t page)
+{
+    static _Atomic uint32_t handler_set;            /* A: relaxed, a second handler does no harm */
+    if (page <= PAGE_LARGEST && madvise((void *)word, page, MADV_WIPEONFORK) == 0)
+        return WEIR_OK;
+    if (atomic_load_explicit(&handler_set, memory_order_relaxed) != 0)
+        return WEIR_OK;
+    if (pthread_atfork(NULL, NULL, disown) != 0)
+        return WEIR_NO_MEMORY;
+    atomic_store_explicit(&handler_set, 1, memory_order_relaxed);
+    return WEIR_OK;
+}
+
+/* What another process's threads were doing here is over. */
+static void strand_entry(struct entry *e)
+{
+    /* All relaxed: published by F1; no other thread writes entries while the claim lasts. */
+    uint64_t word = atomic_load_explicit(&e->word, memory_order_relaxed);
+    if (entry_state(word) == FREE || entry_state(word) == RETIRED) {
+        for (uint32_t shard = 0; shard < REGISTRY_SHARDS; shard++)
+            atomic_store_explicit(&e->pins[shard].count, 0, memory_order_relaxed);
+        return;
+    }
+    word = entry_word(entry_generation(word), FORKED);
+    atomic_store_explicit(&e->word, word, memory_order_relaxed);
+}
+
+static void strand_applications(void)
+{
+    uint32_t lost = 0;
+    for (uint32_t index = 1; index <= HANDLE_APP_MAX; index++) {
+        strand_entry(&entries[index]);
+        /* relaxed: as above */
+        uint64_t word = atomic_load_explicit(&entries[index].word, memory_order_relaxed);
+        lost += entry_state(word) != FREE;
+    }
+    atomic_store_explicit(&taken, lost, memory_order_relaxed); /* as above */
+}
+
+/* The process is this one's, by this thread or by another. */
+static weir_status claim_process(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    _Atomic uint32_t *word = word_on_whole_page(page);
+    if (atomic_load_explicit(word, memory_order_acquire) == OWNED) /* F2 with F1 */
+        return WEIR_OK;
+    weir_status status = mark_for_wiping(word, page);
+    if (status != WEIR_OK)
+        return status;
+    for (;;) {
+        uint32_t seen = NOBODY;
+        if (atomic_compare_exchange_strong_explicit(word, &seen, CLAIMING, memory_order_acquire,
+                                                    memory_order_acquire)) { /* F2 with F1 */
+            strand_applications();
+            atomic_store_explicit(word, OWNED, memory_order_release); /* F1 with F2 */
+            break;
+        }
+        if (seen == OWNED)
+            break;
+        sched_yield();
+    }
+    atomic_store_explicit(&owner, word, memory_order_relaxed); /* see process_is_forked */
+    return WEIR_OK;
+}
+
+bool registry_is_forked(const struct registry_place *place)
+{
+    /* relaxed: the caller works for the application, so its entry was OPEN before that */
+    uint64_t word = atomic_load_explicit(&entries[place->index].word, memory_order_relaxed);
+    return process_is_forked() || entry_state(word) == FORKED;
+}
+
+/* ---- pin ---- */
+
+/* Threads take turns at the counts, by the order of their first pin. */
+static uint32_t shard_of_thread(void)
+{
+    static _Atomic uint32_t threads;                /* A: relaxed, only spreads */
+    static _Thread_local uint32_t shard_plus_one;
+    if (shard_plus_one == 0) {
+        uint32_t number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
+        shard_plus_one = number % REGISTRY_SHARDS + 1;
+    }
+    return shard_plus_one - 1;
+}
+
+weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_pin *pin)
+{
+    if (!handle_is_plausible(bits, kind))
+        return WEIR_INVALID;
+    if (process_is_forked())
+        return WEIR_FORKED;
+    struct entry *e = &entries[handle_app(bits)];
+    /* P0, relaxed: who holds a live handle sees OPEN, since publish happened before */
+    weir_status status = judge(atomic_load_explicit(&e->word, memory_order_relaxed), bits);
+    if (status != WEIR_OK)
+        return status;
+    _Atomic uint32_t *count = &e->pins[shard_of_thread()].count;
+    atomic_fetch_add_explicit(count, 1, memory_order_seq_cst);              /* P1 with P4 */
+    uint64_t word = atomic_load_explicit(&e->word, memory_order_seq_cst);   /* P2 with P3, R3 */
+    status = judge(word, bits);
+    if (status != WEIR_OK) {
+        atomic_fetch_sub_explicit(count, 1, memory_order_release);          /* P5 with P4 */
+        return status;
+    }
+    pin->app = atomic_load_explicit(&e->app, memory_order_relaxed); /* P2 ordered it after R3 */
+    pin->count = count;
+    return WEIR_OK;
+}
+
+void registry_unpin(struct registry_pin *pin)
+{
+    uint32_t inside;
+    inside = atomic_fetch_sub_explicit(pin->count, 1, memory_order_release); /* P5 with P4 */
+    weir_assert(inside != 0);
+    (void)inside;
+    pin->app = NULL;
+}
+
+/* ---- open ---- */
+
+/* A promise of one of the 63, or none is left. */
+static bool take_one(void)
+{
+    uint32_t seen = atomic_load_explicit(&taken, memory_order_relaxed); /* the CAS checks it */
+    do {
+        if (seen >= REGISTRY_APPS_MAX)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&taken, &seen, seen + 1,
+                                                    memory_order_acquire,  /* R4 with R5 */
+                                                    memory_order_relaxed)); /* another guess */
+    return true;
+}
+
+/* The free entry with the lowest floor, so that wear is spread, and its word; 0: none just now. */
+static uint32_t freshest_entry(uint64_t *word)
+{
+    uint32_t best = 0, lowest = 0;
+    for (uint32_t index = 1; index <= HANDLE_APP_MAX; index++) {
+        /* Both relaxed: a guess, which the CAS R1 checks by the generation in the word. */
+        uint64_t seen = atomic_load_explicit(&entries[index].word, memory_order_relaxed);
+        uint32_t floor = atomic_load_explicit(&entries[index].floor, memory_order_relaxed);
+        if (entry_state(seen) == FREE && (best == 0 || floor < lowest)) {
+            best = index;
+            lowest = floor;
+            *word = seen;
+        }
+    }
+    return best;
+}
+
+weir_status registry_reserve(struct registry_place *out)
+{
+    int kept = errno;
+    weir_status status = claim_process();
+    errno = kept;
+    if (status != WEIR_OK)
+        return status;
+    if (!take_one())
+        return WEIR_LIMIT;
+    for (;;) {
+        uint64_t word;
+        uint32_t index = freshest_entry(&word);
+        if (index == 0)
+            continue; /* one was promised: it came by behind the search */
+        struct entry *e = &entries[index];
+        uint32_t generation = entry_generation(word) + 1;
+        uint64_t reserved = entry_word(generation, RESERVED);
+        if (!atomic_compare_exchange_strong_explicit(&e->word, &word, reserved,
+                                                     memory_order_acquire,  /* R1 with R2 */
+                                                     memory_order_relaxed)) /* search again */
+            continue;
+        uint32_t floor = atomic_load_explicit(&e->floor, memory_order_relaxed); /* after R1 */
+        *out = (struct registry_place){index, generation, floor == 0 ? 1 : floor};
+        return WEIR_OK;
+    }
+}
+
+void registry_publish(const struct registry_place *place, void *app)
+{
+    struct entry *e = &entries[place->index];
+    atomic_store_explicit(&e->app, app, memory_order_relaxed); /* published by R3 */
+    uint64_t old = atomic_exchange_explicit(&e->word, entry_word(place->generation, OPEN),
+                                            memory_order_release); /* R3 with P2 */
+    weir_assert(old == entry_word(place->generation, RESERVED));
+    (void)old;
+}
+
+/* ---- close ---- */
+
+enum { SPINS = 64, YIELDS = 64, NAP_NS = 100 * 1000 };
+
+/* The n-th look in vain at a word that was not 0. */
+static void wait_a_little(_Atomic uint32_t *count, uint32_t inside, uint32_t looks)
+{
+    if (looks < SPINS)
+        cpu_relax();
+    else if (looks < SPINS + YIELDS)
+        sched_yield();
+    else
+        futex_wait(count, inside, time_add(clock_monotonic(), NAP_NS)); /* a nap: nobody wakes it */
+}
+
+static void wait_until_empty(_Atomic uint32_t *count)
+{
+    for (uint32_t looks = 0;; looks++) {
+        uint32_t inside = atomic_load_explicit(count, memory_order_seq_cst); /* P4 with P1, P5 */
+        if (inside == 0)
+            return;
+        wait_a_little(count, inside, looks);
+    }
+}
+
+void registry_close(const struct registry_place *place)
+{
+    struct entry *e = &entries[place->index];
+    uint64_t old = atomic_exchange_explicit(&e->word, entry_word(place->generation, CLOSING),
+                                            memory_order_seq_cst); /* P3 with P2 */
+    weir_assert(old == entry_word(place->generation, OPEN));
+    (void)old;
+    for (uint32_t shard = 0; shard < REGISTRY_SHARDS; shard++)
+        wait_until_empty(&e->pins[shard].count);
+}
+
+void registry_free(const struct registry_place *place, uint32_t floor)
+{
+    struct entry *e = &entries[place->index];
+    weir_assert(floor >= place->floor);
+    bool worn = slots_floor_is_worn(floor) || place->generation == HANDLE_GENERATION_MAX;
+    atomic_store_explicit(&e->app, NULL, memory_order_relaxed);    /* published by R2 */
+    atomic_store_explicit(&e->floor, floor, memory_order_relaxed); /* published by R2 */
+    uint64_t old = atomic_exchange_explicit(&e->word,
+                                            entry_word(place->generation, worn ? RETIRED : FREE),
+                                            memory_order_release); /* R2 with R1 */
+    weir_assert(old == entry_word(place->generation, CLOSING) ||
+                old == entry_word(place->generation, RESERVED));
+    (void)old;
+    if (!worn)
+        atomic_fetch_sub_explicit(&taken, 1, memory_order_release); /* R5 with R4 */
+}
+
+/* ---- dump ---- */
+
+struct registry_counts registry_count(void)
+{
+    struct registry_counts counts = {0};
+    uint32_t *const of_state[] = {
+        [FREE] = &counts.free,       [RESERVED] = &counts.reserved, [OPEN] = &counts.open,
+        [CLOSING] = &counts.closing, [FORKED] = &counts.forked,     [RETIRED] = &counts.retired,
+    };
+    for (uint32_t index = 1; index <= HANDLE_APP_MAX; index++) {
+        /* relaxed: a report */
+        uint64_t word = atomic_load_explicit(&entries[index].word, memory_order_relaxed);
+        ++*of_state[entry_state(word)];
+    }
+    return counts;
+}
