@@ -4,6 +4,7 @@
 # clang-tidy.sh BUILD-DIRECTORY: clang-tidy over every analysed file; .clang-tidy has the checks.
 
 set -u
+# shellcheck source=tests/analysis/tool.sh
 . "$(dirname "$0")/tool.sh"
 require clang-tidy
 export LC_ALL=C

@@ -5,6 +5,7 @@
 # a comment "cppcheck-suppress RULE" above its line.
 
 set -u
+# shellcheck source=tests/analysis/tool.sh
 . "$(dirname "$0")/tool.sh"
 require cppcheck
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
 #
 # Sourced by the scripts next to it. require TOOL: goes on if it is there; else the test is skipped
 # (77), or failed where CI is set.

@@ -76,6 +76,7 @@ fresh; { for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do echo "int i$i;"; done
 fresh; echo 'int i;' >"$tree/core/b.c";                                   expect licence core/b.c
 fresh; echo 'exit 0' >"$tree/core/x.sh";                                  expect licence core/x.sh
 fresh; echo "see /ho""me/me/x"         | plant docs/x.md;                 expect path docs/x.md
+fresh; echo "[other](other.md)"        | plant docs/x.md;                 expect link docs/x.md
 fresh; echo "TO""DO: more"             | plant docs/x.md;                 expect leftover docs/x.md
 
 [ $failures -eq 0 ] && echo "every rule finds its violation"

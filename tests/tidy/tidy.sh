@@ -6,6 +6,7 @@
 #   licence   every script and build file has the SPDX line
 #   path      nothing names a directory of somebody's machine
 #   leftover  no note that something remains to be done
+#   link      a page links only to files that are there
 #
 # Prints file:line: rule: text for each find; exit 1 if there was one, or no file at all.
 #
@@ -43,11 +44,25 @@ check_text()                                   # check_text RULE GREP-OPTION... 
     grep -nI "$@" $(list ! -name LICENSE) /dev/null | sed "s/^\([^:]*:[0-9]*:\)/\1 $rule: /"
 }
 
+check_links()
+{
+    for page in $(list -name '*.md'); do
+        grep -noE '\]\([^)#]+' "$page" | sed 's/](//' | while IFS=: read -r line target; do
+            case $target in
+            *://* | mailto:*) ;;
+            *) [ -e "$(dirname "$page")/$target" ] ||
+                   echo "$page:$line: link: $target is not there" ;;
+            esac
+        done
+    done
+}
+
 [ -n "$(list -name '*.[ch]')" ] || { echo "no C file in $PWD"; exit 1; }
 
 # The patterns are written so that they do not find themselves.
 finds=$(check_sources
         check_licence
+        check_links
         check_text path -E '(^|[^A-Za-z0-9_.}])/(home|root|tmp|work|Users|mnt)[/]'
         check_text leftover -wE 'TOD[O]|FIXM[E]|XX[X]')
 
