@@ -27,7 +27,7 @@
 #include <sys/sdt.h>
 
 /* The system's macros are not pedantic C, and clang says so wherever a probe stands. So that is
- * switched off to the end of the file that includes this one; around each probe it has no effect. */
+ * switched off to the end of the file that includes this one; around a probe it has no effect. */
 #ifdef __clang__
 #pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
 #endif
