@@ -11,7 +11,7 @@ pkg_check_modules(CK REQUIRED IMPORTED_TARGET ck>=0.7.1)
 include(CheckIncludeFile)
 check_include_file(sys/sdt.h WEIR_HAVE_SDT)
 if(NOT WEIR_HAVE_SDT)
-    message(STATUS "sys/sdt.h not found: built without static tracepoints (Debian: systemtap-sdt-dev)")
+    message(STATUS "sys/sdt.h not found: no static tracepoints (Debian: systemtap-sdt-dev)")
 endif()
 
 find_program(CCACHE ccache)

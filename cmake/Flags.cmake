@@ -9,8 +9,9 @@ if(WEIR_WERROR)
 endif()
 
 # initial-exec: a thread-local word costs one load, also in the shared library.
-# no-semantic-interposition: calls inside the library may be inlined although it is built with -fPIC.
-set(WEIR_LIBRARY_FLAGS -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition)
+# no-semantic-interposition: calls inside the library may be inlined although it is built -fPIC.
+set(WEIR_LIBRARY_FLAGS -fPIC -fvisibility=hidden -ftls-model=initial-exec
+    -fno-semantic-interposition)
 
 set(WEIR_SANITIZER_FLAGS "")
 if(WEIR_SANITIZE STREQUAL "address")
@@ -31,8 +32,8 @@ if(WEIR_HAVE_SDT)
     target_compile_definitions(weir_flags INTERFACE WEIR_HAVE_SDT=1)
 endif()
 
-# Concurrency Kit's atomics are inline assembly, which no sanitizer sees. core/shadow/ck_pr.h says the
-# same with compiler builtins; found first, it makes ck's operations visible to them.
+# Concurrency Kit's atomics are inline assembly, which no sanitizer sees. core/shadow/ck_pr.h says
+# the same with compiler builtins; found first, it makes ck's operations visible to them.
 set(WEIR_SHADOW_DIR ${PROJECT_SOURCE_DIR}/core/shadow)
 if(WEIR_SANITIZE AND EXISTS ${WEIR_SHADOW_DIR})
     target_include_directories(weir_flags BEFORE INTERFACE ${WEIR_SHADOW_DIR})

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# needs.sh: what ./dev does when something is missing. Every tool that it asks is a stand-in here, so
-# that the test neither depends on this machine nor changes it. "./dev test nothing" ends with 2
+# needs.sh: what ./dev does when something is missing. Every tool that it asks is a stand-in here,
+# so that the test neither depends on this machine nor changes it. "./dev test nothing" ends with 2
 # once the needs are met, because there is no such leg.
 
 set -u
@@ -61,7 +61,7 @@ expect()
     printf '%s\n' "$what: expected $status and '$text', got $got and:" "$output"
     failures=$((failures + 1))
 }
-expect_log()                                   # expect_log WHAT PATTERN: what apt-get or sudo was told
+expect_log()                                   # expect_log WHAT PATTERN: apt-get, sudo were told so
 {
     grep -q -e "$2" "$work/log" && return
     printf '%s\n' "$1: expected '$2' in:" "$(cat "$work/log")"

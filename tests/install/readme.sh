@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# readme.sh SOURCE BUILD LIBDIR: the first C program of README.md, taken from its text, built against
-# an installed tree in four ways (pkg-config and CMake, shared and static), and run each time.
+# readme.sh SOURCE BUILD LIBDIR: the first C program of README.md, taken from its text, built
+# against an installed tree in four ways (pkg-config and CMake, shared and static), and run.
 
 set -u
 source=$1 build=$2 libdir=$3

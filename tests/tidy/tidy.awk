@@ -2,12 +2,12 @@
 #
 # tidy.awk - the house rules that a C compiler does not know, checked over all C files at once
 #
-#   arrow       #include points down: core <- workqueue <- session. A public header counts as part of
-#               the lowest layer that implements it. Examples see the public headers only, and
+#   arrow       #include points down: core <- workqueue <- session. A public header counts as part
+#               of the lowest layer that implements it. Examples see the public headers only, and
 #               Concurrency Kit is seen by core/event.* and core/shadow/ only.
-#   label       an ordering has two ends: each E<n> of the contract that the library cites is cited on
-#               two lines or more. So is, within its module (x.h and x.c), each P<n> (the pairs of a
-#               file), and each step that a table of a file's top comment defines ("T1 submit ...").
+#   label       an ordering has two ends: each E<n> of the contract that the library cites is cited
+#               on two lines or more. So is, within its module (x.h and x.c), each P<n> (the pairs
+#               of a file), and each step that a table in a comment defines ("T1 submit ...").
 #   order       an atomic order other than relaxed has a comment within reach, saying why.
 #   fence       no atomic_thread_fence: orders sit on the operations.
 #   underscore  no identifier of ours begins with an underscore.
@@ -23,12 +23,12 @@ BEGIN {
     HEADER["status"] = 1; HEADER["workqueue"] = 2            # every other public header: 3
     REACH = 12                                               # lines from an order up to its comment
 
-    OURS_NOT = "^(_Atomic|_Thread_local|_Static_assert|_Noreturn|_Alignas|_Alignof|_Generic|_Bool|" \
-        "_Exit|_exit|_GNU_SOURCE|_POSIX_C_SOURCE|__atomic_.*|__builtin_.*|__sync_.*|__has_.*|" \
+    OURS_NOT = "^(_Atomic|_Thread_local|_Static_assert|_Noreturn|_Alignas|_Alignof|_Generic|" \
+        "_Bool|_Exit|_exit|_GNU_SOURCE|_POSIX_C_SOURCE|__atomic_.*|__builtin_.*|__sync_.*|__has_.*|" \
         "__attribute__|__extension__|__typeof__|__asm__|__volatile__|__VA_ARGS__|__func__|" \
-        "__FILE__|__LINE__|__COUNTER__|__cplusplus|__linux__|__x86_64__|__i386__|__aarch64__|__GNUC__|" \
-        "__GNUC_MINOR__|__GLIBC__|__clang__|__clang_.*__|__SANITIZE_.*|__SIZEOF_.*__|__NR_.*|" \
-        "_IO[FLN]BF|__ATOMIC_.*|__int128|__OPTIMIZE__|__ELF__)$"
+        "__FILE__|__LINE__|__COUNTER__|__cplusplus|__linux__|__x86_64__|__i386__|__aarch64__|" \
+        "__GNUC__|__GNUC_MINOR__|__GLIBC__|__clang__|__clang_.*__|__SANITIZE_.*|__SIZEOF_.*__|" \
+        "__NR_.*|_IO[FLN]BF|_SC_.*|_PC_.*|__ATOMIC_.*|__int128|__OPTIMIZE__|__ELF__)$"
     RUNTIMES = "^__(tsan|asan|lsan|ubsan|msan|sanitizer|wrap|real|start|stop|libc|errno)_.*"
 }
 
@@ -69,7 +69,7 @@ FNR == 1 {
     part = part_of(FILENAME)
     name = FILENAME; sub(/.*\//, "", name); sub(/\.[ch]$/, "", name)
     module = FILENAME; sub(/\.[ch]$/, "", module)
-    if (FILENAME ~ /^include\/weir\//) { part = "include"; layer = name in HEADER ? HEADER[name] : 3 }
+    if (part == "include") layer = name in HEADER ? HEADER[name] : 3
     else layer = part in LAYER ? LAYER[part] : 9
     library = layer < 9
     shadow = FILENAME ~ /^core\/shadow\//
@@ -108,10 +108,11 @@ code ~ /^[ ]*#[ ]*include/ {
 }
 
 library && !shadow {
-    if (code ~ /memory_order_(acquire|release|acq_rel|seq_cst|consume)/ && FNR - last_comment > REACH)
+    if (code ~ /memory_order_(acquire|release|acq_rel|seq_cst|consume)/ \
+        && FNR - last_comment > REACH)
         complain("order", "an order without a word why")
 
-    defines = comment ~ /^ \*   +[A-Z][1-9][0-9]? +[a-z]/ || comment ~ /^   +[A-Z][1-9][0-9]? +[a-z]/
+    defines = comment ~ /^( \*)?   +[A-Z][1-9][0-9]? +[a-z]/        # a row of a table of steps
     rest = comment
     while (part != "include" && match(rest, /(^|[^A-Za-z0-9_])[A-Z][1-9][0-9]?([^A-Za-z0-9_]|$)/)) {
         label = substr(rest, RSTART, RLENGTH); gsub(/[^A-Z0-9]/, "", label)
@@ -146,7 +147,7 @@ part == "include" && code ~ /^[ ]*#[ ]*define/ {
             complain("underscore", word)
         if (library && word == "atomic_thread_fence")
             complain("fence", word)
-        if (test && after ~ /^[ ]*\(/ && word ~ /^(sleep|usleep|nanosleep|clock_nanosleep|thrd_sleep)$/)
+        if (test && after ~ /^[ ]*\(/ && word ~ /^((u|nano|clock_nano|thrd_)?sleep)$/)
             complain("sleep", word)
     }
 }

@@ -4,6 +4,7 @@
 # tidy.sh [ROOT]: checks the house rules over the tree, C files by tidy.awk, all text files here:
 #
 #   licence   every script and build file has the SPDX line
+#   width     they have at most 100 columns, too
 #   path      nothing names a directory of somebody's machine
 #   leftover  no note that something remains to be done
 #   link      a page links only to files that are there
@@ -28,12 +29,19 @@ check_sources()
     awk -f "$here/tidy.awk" $(list -name '*.[ch]')
 }
 
-check_licence()
+list_scripts()
 {
-    for file in $(list -name '*.sh' -o -name '*.awk' -o -name '*.cmake' -o -name CMakeLists.txt \
-                       -o -path ./dev -o -path ./.ci/run); do
+    list -name '*.sh' -o -name '*.awk' -o -name '*.cmake' -o -name CMakeLists.txt \
+         -o -path ./dev -o -path ./.ci/run
+}
+
+check_scripts()
+{
+    for file in $(list_scripts); do
         head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2\.0' ||
             echo "$file:1: licence: no SPDX line"
+        awk -v file="$file" 'length($0) > 100 {
+            printf "%s:%d: width: %d columns\n", file, NR, length($0) }' "$file"
     done
 }
 
@@ -61,7 +69,7 @@ check_links()
 
 # The patterns are written so that they do not find themselves.
 finds=$(check_sources
-        check_licence
+        check_scripts
         check_links
         check_text path -E '(^|[^A-Za-z0-9_.}])/(home|root|tmp|work|Users|mnt)[/]'
         check_text leftover -wE 'TOD[O]|FIXM[E]|XX[X]')
