@@ -24,7 +24,7 @@ BEGIN {
     REACH = 12                                               # lines from an order up to its comment
 
     OURS_NOT = "^(_Atomic|_Thread_local|_Static_assert|_Noreturn|_Alignas|_Alignof|_Generic|" \
-        "_Bool|_Exit|_exit|_GNU_SOURCE|_POSIX_C_SOURCE|__atomic_.*|__builtin_.*|__sync_.*|__has_.*|" \
+        "_Bool|_Exit|_exit|_GNU_SOURCE|__atomic_.*|__builtin_.*|__sync_.*|__has_.*|" \
         "__attribute__|__extension__|__typeof__|__asm__|__volatile__|__VA_ARGS__|__func__|" \
         "__FILE__|__LINE__|__COUNTER__|__cplusplus|__linux__|__x86_64__|__i386__|__aarch64__|" \
         "__GNUC__|__GNUC_MINOR__|__GLIBC__|__clang__|__clang_.*__|__SANITIZE_.*|__SIZEOF_.*__|" \
