@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fork_join.c - what does a leaf of a binary fork-join tree cost?
+ *
+ * Each inner node forks its left half, calls its right half, and joins; leaves are empty. So per leaf there are one
+ * fork, one join, and two calls.
+ */
+#include "harness.h"
+
+struct node {
+    weir_job job;
+    unsigned depth;
+};
+
+static void tree_run(unsigned depth);
+
+static void node_run(weir_job *job, weir_status status)
+{
+    (void)status;
+    tree_run(((struct node *)job)->depth);
+}
+
+static void tree_run(unsigned depth)
+{
+    if (depth == 0)
+        return;
+    struct node left = { .job = { .fn = node_run }, .depth = depth - 1 };
+    weir_fork(&left.job);
+    tree_run(depth - 1);
+    weir_join(&left.job);
+}
+
+static void root_run(weir_job *job, weir_status status)
+{
+    bench_must(status, "run the root");
+    tree_run(*(unsigned *)job->ctx);
+}
+
+static double tree_time(weir_app app, unsigned depth, bool lend)
+{
+    int64_t began = bench_now();
+    bench_must(weir_app_run(app, root_run, &depth, lend), "run a tree");
+    return (double)(bench_now() - began) / (double)(1u << depth);
+}
+
+static void measure_tree(const char *row, uint32_t workers, bool lend)
+{
+    unsigned depth = bench_is_quick() ? 17 : 21;
+    weir_app app = bench_app_open(workers);
+    tree_time(app, depth - 3, lend);                   /* warm-up */
+    bench_sample(row, "ns/leaf", tree_time(app, depth, lend));
+    bench_app_close(app);
+}
+
+int main(int argc, char **argv)
+{
+    bench_start(argc, argv);
+    measure_tree("2 workers", 2, false);
+    measure_tree("1 worker", 1, false);
+    measure_tree("1 worker and the lent caller", 1, true);
+    return 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * load.c - see load.h
+ */
+#include "load.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { LAPS = 8, LOOK_EVERY_NS = 4000 };
+
+struct tally { _Alignas(BENCH_LINE) _Atomic uint64_t ran; };           /* one thread's; written by it alone */
+
+/* A part of a producer's ring. Producer: the only one to touch submitted; tally: see above. */
+struct lap {
+    struct tally tally[BENCH_THREADS_MAX];
+    uint64_t submitted;
+    size_t size;
+    weir_job *job;
+    weir_job **list;
+};
+
+struct producer {
+    const struct feed *feed;
+    size_t jobs;
+    struct lap *lap;
+    int64_t began, ended;
+};
+
+/* ---- feed ---- */
+
+static void job_count(weir_job *job, weir_status status)
+{
+    struct lap *lap = job->ctx;
+    struct tally *mine = &lap->tally[bench_thread()];
+    (void)status;
+    uint64_t ran = atomic_load_explicit(&mine->ran, memory_order_relaxed);
+    atomic_store_explicit(&mine->ran, ran + 1, memory_order_release);  /* pairs with lap_is_over: the job is free */
+}
+
+static bool lap_is_over(struct lap *lap)
+{
+    uint64_t ran = 0;
+    for (unsigned i = 0; i < BENCH_THREADS_MAX; i++)
+        ran += atomic_load_explicit(&lap->tally[i].ran, memory_order_acquire);
+    return ran == lap->submitted;
+}
+
+static void lap_await(struct lap *lap)
+{
+    while (!lap_is_over(lap))
+        bench_spin(LOOK_EVERY_NS);
+}
+
+static void lap_init(struct lap *lap, size_t size)
+{
+    lap->size = size;
+    lap->job = bench_alloc(size * sizeof *lap->job);
+    lap->list = bench_alloc(size * sizeof(weir_job *));
+    for (size_t i = 0; i < size; i++) {
+        lap->job[i] = (weir_job){ .fn = job_count, .ctx = lap };
+        lap->list[i] = &lap->job[i];
+    }
+}
+
+static void lap_submit(struct lap *lap, const struct feed *feed)
+{
+    size_t accepted;
+    if (feed->list)
+        bench_must(weir_job_submit_list(feed->queue, lap->list, lap->size, &accepted), "submit a list");
+    for (size_t i = 0; !feed->list && i < lap->size; i++)
+        bench_must(weir_job_submit(feed->queue, &lap->job[i]), "submit");
+    lap->submitted += lap->size;
+}
+
+static void *producer_run(void *ctx)
+{
+    struct producer *producer = ctx;
+    producer->began = bench_now();
+    for (size_t n = 0, sent = 0; sent < producer->jobs; n++) {
+        struct lap *lap = &producer->lap[n % LAPS];
+        lap_await(lap);
+        lap_submit(lap, producer->feed);
+        sent += lap->size;
+    }
+    for (size_t i = 0; i < LAPS; i++)
+        lap_await(&producer->lap[i]);
+    producer->ended = bench_now();
+    return NULL;
+}
+
+static double feed_once(struct producer *producer, unsigned producers, size_t jobs)
+{
+    pthread_t thread[FEED_PRODUCERS_MAX];
+    for (unsigned i = 0; i < producers; i++) {
+        producer[i].jobs = jobs / producers;
+        bench_check(pthread_create(&thread[i], NULL, producer_run, &producer[i]) == 0, "no thread");
+    }
+    for (unsigned i = 0; i < producers; i++)
+        pthread_join(thread[i], NULL);
+    int64_t began = producer[0].began, ended = producer[0].ended;
+    for (unsigned i = 1; i < producers; i++) {
+        began = producer[i].began < began ? producer[i].began : began;
+        ended = producer[i].ended > ended ? producer[i].ended : ended;
+    }
+    return (double)(ended - began) / (double)jobs;
+}
+
+double feed_run(const struct feed *feed)
+{
+    struct producer producer[FEED_PRODUCERS_MAX] = { 0 };
+    bench_check(feed->producers <= FEED_PRODUCERS_MAX && feed->backlog % LAPS == 0, "no such feed");
+    for (unsigned i = 0; i < feed->producers; i++) {
+        producer[i].feed = feed;
+        producer[i].lap = bench_alloc(LAPS * sizeof *producer[i].lap);
+        for (size_t k = 0; k < LAPS; k++)
+            lap_init(&producer[i].lap[k], feed->backlog / LAPS);
+    }
+    feed_once(producer, feed->producers, feed->jobs / 10);             /* warm-up */
+    return feed_once(producer, feed->producers, feed->jobs);
+}
+
+/* ---- burst ---- */
+
+/* Touched by the one worker only, but for done. */
+struct burst {
+    weir_queue queue;
+    size_t size;
+    size_t running;            /* jobs of this burst that have not run */
+    size_t bursts;             /* still to be submitted */
+    int64_t began, ended;
+    weir_job *job;
+    struct flag done;
+};
+
+static void burst_submit(struct burst *burst)
+{
+    burst->bursts--;
+    burst->running = burst->size;
+    for (size_t i = 0; i < burst->size; i++)
+        bench_must(weir_job_submit(burst->queue, &burst->job[i]), "submit on a worker");
+}
+
+static void burst_job(weir_job *job, weir_status status)
+{
+    struct burst *burst = job->ctx;
+    (void)status;
+    if (--burst->running > 0)
+        return;
+    if (burst->bursts > 0) {
+        burst_submit(burst);
+        return;
+    }
+    burst->ended = bench_now();
+    flag_raise(&burst->done);
+}
+
+static void burst_begin(weir_job *job, weir_status status)
+{
+    struct burst *burst = job->ctx;
+    bench_must(status, "begin a burst");
+    burst->began = bench_now();
+    burst_submit(burst);
+}
+
+static double burst_once(struct burst *burst, size_t jobs)
+{
+    weir_job first = { .fn = burst_begin, .ctx = burst };
+    burst->bursts = jobs / burst->size;
+    size_t total = burst->bursts * burst->size;
+    bench_must(weir_job_submit(burst->queue, &first), "submit the first job");
+    flag_await(&burst->done);
+    return (double)(burst->ended - burst->began) / (double)total;
+}
+
+double burst_run(weir_queue queue, size_t size, size_t jobs)
+{
+    bench_check(size > 0 && jobs >= 10 * size, "no such burst");
+    struct burst *burst = bench_alloc(sizeof *burst);
+    burst->queue = queue;
+    burst->size = size;
+    burst->job = bench_alloc(size * sizeof *burst->job);
+    for (size_t i = 0; i < size; i++)
+        burst->job[i] = (weir_job){ .fn = burst_job, .ctx = burst };
+    burst_once(burst, jobs / 10);                                      /* warm-up */
+    return burst_once(burst, jobs);
+}
