@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# symbols.sh SHARED STATIC: what the built libraries show to a linker
+# symbols.sh SHARED STATIC HEADER...: what the built libraries show to a linker
 #
-# The shared library exports weir_* and nothing else, under the soname libweir.so.0. The static one
-# cannot hide its internal names; none of them may be a name of the C library.
+# The shared library exports what the public headers declare with WEIR_API, all of it weir_*, and
+# nothing else, under the soname libweir.so.0. The static one cannot hide its internal names; none
+# of them may be a name of the C library.
 
 set -u
 shared=$1 static=$2
+shift 2
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
@@ -27,6 +29,17 @@ symbols()                                      # symbols [-D] FILE: its global n
 symbols -D "$shared" >"$work/exported"
 grep -v '^weir_' "$work/exported" >"$work/foreign" &&
     complain "exported, but not weir_*: $(paste -s -d ' ' "$work/foreign")"
+
+sed -n 's/^WEIR_API [^(]*[ *]\(weir_[a-z0-9_]*\) *(.*/\1/p' "$@" | sort -u >"$work/declared"
+[ -s "$work/declared" ] || complain "no declarations found in $*"
+comm -13 "$work/declared" "$work/exported" >"$work/undeclared"
+[ -s "$work/undeclared" ] && complain "exported, not declared: $(paste -s -d ' ' "$work/undeclared")"
+comm -23 "$work/declared" "$work/exported" >"$work/undefined"
+if grep -qx weir_app_open "$work/exported"; then
+    [ -s "$work/undefined" ] && complain "declared, not there: $(paste -s -d ' ' "$work/undefined")"
+else
+    echo "the work queue is not there yet"
+fi
 
 objdump -p "$shared" | grep -q 'SONAME *libweir\.so\.0$' ||
     complain "the soname is not libweir.so.0"
