@@ -32,11 +32,11 @@ grep -v '^weir_' "$work/exported" >"$work/foreign" &&
 
 sed -n 's/^WEIR_API [^(]*[ *]\(weir_[a-z0-9_]*\) *(.*/\1/p' "$@" | sort -u >"$work/declared"
 [ -s "$work/declared" ] || complain "no declarations found in $*"
-comm -13 "$work/declared" "$work/exported" >"$work/undeclared"
-[ -s "$work/undeclared" ] && complain "exported, not declared: $(paste -s -d ' ' "$work/undeclared")"
-comm -23 "$work/declared" "$work/exported" >"$work/undefined"
+words=$(comm -13 "$work/declared" "$work/exported" | paste -s -d ' ')
+[ -n "$words" ] && complain "exported, not declared: $words"
+words=$(comm -23 "$work/declared" "$work/exported" | paste -s -d ' ')
 if grep -qx weir_app_open "$work/exported"; then
-    [ -s "$work/undefined" ] && complain "declared, not there: $(paste -s -d ' ' "$work/undefined")"
+    [ -n "$words" ] && complain "declared, not there: $words"
 else
     echo "the work queue is not there yet"
 fi
