@@ -4,11 +4,11 @@
  *   an entry's word    63 .......... 32   31 ... 3   2 ... 0
  *                    |   generation     |    0     |  state  |
  *
- *            reserve: generation + 1      publish          close              free
- *      FREE ----------------------> RESERVED -----> OPEN -------> CLOSING ----------> FREE
- *                                      |                              |  worn: RETIRED, for good
- *                                      +------------------------------+
- *      RESERVED, OPEN, CLOSING ----> FORKED, for good, in a child, by its first reserve
+ *            reserve: generation + 1      publish       shut         close            free
+ *      FREE ----------------------> RESERVED -----> OPEN -----> SHUT ------> CLOSING -------> FREE
+ *                                      |                                       |  worn: RETIRED
+ *                                      +---------------------------------------+
+ *      RESERVED, OPEN, SHUT, CLOSING ----> FORKED, for good, in a child, by its first reserve
  *
  * Pin against close. A pin announces itself and then looks; a close shuts and then looks:
  *
@@ -92,7 +92,7 @@
 #include "core/slots.h"
 #include "core/verify.h"
 
-enum entry_state { FREE = 0, RESERVED, OPEN, CLOSING, FORKED, RETIRED };
+enum entry_state { FREE = 0, RESERVED, OPEN, SHUT, CLOSING, FORKED, RETIRED };
 
 #define ENTRY_STATE UINT64_C(7)
 
@@ -128,16 +128,18 @@ static enum entry_state entry_state(uint64_t word)
     return (enum entry_state)(word & ENTRY_STATE);
 }
 
-/* What a call with that handle is answered while the entry's word is this. */
-static weir_status judge(uint64_t word, uint64_t bits)
+/* What a call with that handle is answered while the entry's word is this. Until when (the last
+ * state that lets it in) differs: OPEN for calls, SHUT for the close. */
+static weir_status judge(uint64_t word, uint64_t bits, enum entry_state until)
 {
-    if (entry_state(word) == FORKED)
+    enum entry_state state = entry_state(word);
+    if (state == FORKED)
         return WEIR_FORKED;
-    if (entry_state(word) != OPEN)
+    if (state != OPEN && state != SHUT)
         return WEIR_STALE;
     if (handle_kind(bits) == HANDLE_APP && handle_generation(bits) != entry_generation(word))
         return WEIR_STALE;
-    return WEIR_OK;
+    return state <= until ? WEIR_OK : WEIR_SHUTDOWN;
 }
 
 /* ---- whose process is this? ---- */
@@ -263,7 +265,8 @@ static uint32_t shard_of_thread(void)
     return shard_plus_one - 1;
 }
 
-weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_pin *pin)
+static weir_status pin_until(uint64_t bits, enum handle_kind kind, enum entry_state until,
+                             struct registry_pin *pin)
 {
     if (!handle_is_plausible(bits, kind))
         return WEIR_INVALID;
@@ -271,13 +274,13 @@ weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_p
         return WEIR_FORKED;
     struct entry *e = &entries[handle_app(bits)];
     /* P0, relaxed: who holds a live handle sees OPEN, since publish happened before */
-    weir_status status = judge(atomic_load_explicit(&e->word, memory_order_relaxed), bits);
+    weir_status status = judge(atomic_load_explicit(&e->word, memory_order_relaxed), bits, until);
     if (status != WEIR_OK)
         return status;
     _Atomic uint32_t *count = &e->pins[shard_of_thread()].count;
     atomic_fetch_add_explicit(count, 1, memory_order_seq_cst);              /* P1 with P4 */
     uint64_t word = atomic_load_explicit(&e->word, memory_order_seq_cst);   /* P2 with P3, R3 */
-    status = judge(word, bits);
+    status = judge(word, bits, until);
     if (status != WEIR_OK) {
         atomic_fetch_sub_explicit(count, 1, memory_order_release);          /* P5 with P4 */
         return status;
@@ -285,6 +288,16 @@ weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_p
     pin->app = atomic_load_explicit(&e->app, memory_order_relaxed); /* P2 ordered it after R3 */
     pin->count = count;
     return WEIR_OK;
+}
+
+weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_pin *pin)
+{
+    return pin_until(bits, kind, OPEN, pin);
+}
+
+weir_status registry_pin_closer(uint64_t bits, struct registry_pin *pin)
+{
+    return pin_until(bits, HANDLE_APP, SHUT, pin);
 }
 
 void registry_unpin(struct registry_pin *pin)
@@ -390,15 +403,27 @@ static void wait_until_empty(_Atomic uint32_t *count)
     }
 }
 
-void registry_close(const struct registry_place *place)
+/* P3 and P4: from now on the state lets in fewer, and nobody is inside who came in before. */
+static void turn_away(const struct registry_place *place, enum entry_state to)
 {
     struct entry *e = &entries[place->index];
-    uint64_t old = atomic_exchange_explicit(&e->word, entry_word(place->generation, CLOSING),
+    uint64_t old = atomic_exchange_explicit(&e->word, entry_word(place->generation, to),
                                             memory_order_seq_cst); /* P3 with P2 */
-    weir_assert(old == entry_word(place->generation, OPEN));
+    weir_assert(old == entry_word(place->generation, OPEN) ||
+                (to == CLOSING && old == entry_word(place->generation, SHUT)));
     (void)old;
     for (uint32_t shard = 0; shard < REGISTRY_SHARDS; shard++)
         wait_until_empty(&e->pins[shard].count);
+}
+
+void registry_shut(const struct registry_place *place)
+{
+    turn_away(place, SHUT);
+}
+
+void registry_close(const struct registry_place *place)
+{
+    turn_away(place, CLOSING);
 }
 
 void registry_free(const struct registry_place *place, uint32_t floor)
@@ -425,7 +450,7 @@ struct registry_counts registry_count(void)
     struct registry_counts counts = {0};
     uint32_t *const of_state[] = {
         [FREE] = &counts.free,       [RESERVED] = &counts.reserved, [OPEN] = &counts.open,
-        [CLOSING] = &counts.closing, [FORKED] = &counts.forked,     [RETIRED] = &counts.retired,
+        [SHUT] = &counts.closing,    [CLOSING] = &counts.closing,   [FORKED] = &counts.forked,     [RETIRED] = &counts.retired,
     };
     for (uint32_t index = 1; index <= HANDLE_APP_MAX; index++) {
         /* relaxed: a report */

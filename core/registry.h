@@ -18,7 +18,9 @@
  *   registry_reserve(&place)                  a number, a generation, a floor; invisible to pins
  *   ... build tables from place.floor, threads, handles ...
  *   registry_publish(place, app)              from here on pins succeed
- *   ... sessions end, threads are joined; calls go on being answered meanwhile ...
+ *   ... sessions end; calls go on being answered meanwhile ...
+ *   registry_shut(place)                      no call is inside any more, none comes in, but closers'
+ *   ... threads end, are joined; if that takes too long, the close is called again ...
  *   registry_close(place)                     no pin is inside any more, no pin succeeds
  *   ... floor = the highest slots_generation_floor() of its tables; free all memory ...
  *   registry_free(place, floor)               the number may be used again
@@ -82,6 +84,9 @@ struct registry_pin {
 weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_pin *pin);
 void registry_unpin(struct registry_pin *pin);
 
+/* The same for who closes the application, between registry_shut and registry_close too. */
+weir_status registry_pin_closer(uint64_t bits, struct registry_pin *pin);
+
 /* Was that application opened before a fork, and is this the child? For its workers, who do not
  * pin. */
 bool registry_is_forked(const struct registry_place *place);
@@ -92,7 +97,11 @@ bool registry_is_forked(const struct registry_place *place);
 weir_status registry_reserve(struct registry_place *out);
 void registry_publish(const struct registry_place *place, void *app);
 
-/* Waits for calls that are under way, which are short (see the rule above). Once per publish. */
+/* Waits for calls that are under way, which are short (see the rule above). Once per publish. From
+ * then on registry_pin answers SHUTDOWN. */
+void registry_shut(const struct registry_place *place);
+
+/* The same for closers; from then on every pin answers STALE. Shuts first, if that was not done. */
 void registry_close(const struct registry_place *place);
 
 /* After registry_close, or after a reserve that was not published. floor: nothing that was given
