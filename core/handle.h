@@ -19,7 +19,7 @@
  *
  *   pattern                                        question 1        answer of the call
  *   all zero                                       kind 0            INVALID
- *   kind 6, 7                                      no such kind      INVALID
+ *   kind 7                                         no such kind      INVALID
  *   a session's handle where an operation's is due wrong kind        INVALID
  *   app 0, or generation 0                         never given out   INVALID
  *   an application's handle with a slot            never given out   INVALID
@@ -28,7 +28,8 @@
  * So a forged pattern may be called stale; what matters is that it never reaches an object. The
  * first question needs no memory but the pattern and is the same at any time, also after fork and
  * after the last application. A token carries the slot and the generation of its operation: kind is
- * all that tells them apart, and is what stops one from being passed for the other.
+ * all that tells them apart, and is what stops one from being passed for the other. A reply carries
+ * the slot of its queue, and where others have a generation the number of the deferral.
  *
  * Why in this order: kind on top makes "which table" one shift, generation at the bottom makes "is
  * it the slot's word" one mask, and app, slot and generation of two handles compare in one
@@ -54,6 +55,7 @@ enum handle_kind {
     HANDLE_OP = 3,
     HANDLE_QUEUE = 4,
     HANDLE_TOKEN = 5,
+    HANDLE_REPLY = 6,
 };
 
 enum {
@@ -72,11 +74,11 @@ enum {
 };
 static_assert(HANDLE_KIND_SHIFT + HANDLE_KIND_BITS == 64, "the four fields fill the word");
 static_assert(HANDLE_GENERATION_MAX == (1LL << HANDLE_GENERATION_BITS) - 1, "31 bits, and an int");
-static_assert(HANDLE_TOKEN < 1 << HANDLE_KIND_BITS, "every kind has its number");
+static_assert(HANDLE_REPLY < 1 << HANDLE_KIND_BITS, "every kind has its number");
 
 static inline enum handle_kind handle_kind(uint64_t bits)
 {
-    return (enum handle_kind)(bits >> HANDLE_KIND_SHIFT); /* 6 and 7: in range, unnamed */
+    return (enum handle_kind)(bits >> HANDLE_KIND_SHIFT); /* 7: in range, unnamed */
 }
 
 static inline uint32_t handle_app(uint64_t bits)

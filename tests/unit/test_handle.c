@@ -15,7 +15,7 @@
 enum { PATTERNS = 100 * 1000 };
 
 static const enum handle_kind kinds[] = {
-    HANDLE_APP, HANDLE_SESSION, HANDLE_OP, HANDLE_QUEUE, HANDLE_TOKEN,
+    HANDLE_APP, HANDLE_SESSION, HANDLE_OP, HANDLE_QUEUE, HANDLE_TOKEN, HANDLE_REPLY,
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -75,7 +75,7 @@ static void a_handle_is_plausible_as_its_own_kind_only(void **unused)
 static void kinds_without_a_name_are_plausible_as_nothing(void **unused)
 {
     (void)unused;
-    for (unsigned kind = HANDLE_TOKEN + 1; kind < 8; kind++)
+    for (unsigned kind = HANDLE_REPLY + 1; kind < 8; kind++)
         for (int asked = 0; asked < KINDS; asked++)
             assert_false(handle_is_plausible(handle_make((enum handle_kind)kind, 1, 0, 1),
                                              kinds[asked]));
