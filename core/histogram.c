@@ -81,13 +81,15 @@ static unsigned find_rank(counters *bucket, unsigned count, uint64_t rank)
     return count - 1;
 }
 
-/* How many of total records make up percent of them: at least 1, at most total. */
+/* How many of total records make up percent of them: at least 1, at most total. 99.9 is no binary
+ * fraction; without the slack, 99.9 % of 1000 could round up to all of them. */
 static uint64_t rank_of(double percent, uint64_t total)
 {
-    double exact = percent / 100.0 * (double)total;
+    const double slack = 1e-12;
+    double exact = percent / 100.0 * (double)total * (1.0 - slack);
     if (!(exact > 1.0)) /* also when it is not a number */
         return 1;
-    if (exact >= (double)total)
+    if (percent >= 100.0)
         return total;
     uint64_t rank = (uint64_t)exact;
     return (double)rank < exact ? rank + 1 : rank;

@@ -13,8 +13,8 @@
  *
  * Every counter is a relaxed atomic: it counts, and carries no data; a reader gets some state
  * between the first and the last record that ran meanwhile, in which no record counts half. Read
- * after the writers were joined, it is exact. A record is one read-modify-write, 5 ns while the
- * line is the writer's own, and a comparison; so let each worker have its own, and merge to read.
+ * after the writers were joined, it is exact. A record is one read-modify-write, a few ns while
+ * the line is the writer's own, and a comparison: let each worker have its own, and merge to read.
  *
  * There is no counter of all records (it would be a second read-modify-write): whoever reads, adds
  * up. Rejected: 32 buckets per power of two, 4 times the memory for digits that no scheduler
