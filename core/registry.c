@@ -4,30 +4,39 @@
  *   an entry's word    63 .......... 32   31 ... 3   2 ... 0
  *                    |   generation     |    0     |  state  |
  *
- *            reserve: generation + 1      publish       shut         close            free
- *      FREE ----------------------> RESERVED -----> OPEN -----> SHUT ------> CLOSING -------> FREE
- *                                      |                                       |  worn: RETIRED
- *                                      +---------------------------------------+
+ *            reserve: generation + 1      publish       shut         close          free
+ *      FREE ----------------------> RESERVED -----> OPEN -----> SHUT ------> CLOSING -----> FREE
+ *                                      |               |                 ^      |  worn: RETIRED
+ *                                      |               +-----------------+      |
+ *                                      +----------------------------------------+
  *      RESERVED, OPEN, SHUT, CLOSING ----> FORKED, for good, in a child, by its first reserve
  *
- * Pin against close. A pin announces itself and then looks; a close shuts and then looks:
+ *      pins let in    by registry_pin   by registry_pin_closer
+ *      OPEN           yes               yes
+ *      SHUT           no                yes
+ *      other states   no                no
  *
- *      P1  count += 1     seq_cst               P3  OPEN -> CLOSING     seq_cst
+ * Pin against close. A pin announces itself and then looks; a close shuts and then looks. Both
+ * registry_shut, for calls, and registry_close, for closers too, are such a close:
+ *
+ *      P1  count += 1     seq_cst               P3  to SHUT, CLOSING    seq_cst
  *      P2  look at word   seq_cst               P4  look at each count  seq_cst, until it reads 0
- *      inside, if OPEN; else out again
- *      P5  count -= 1     release               after P4: nobody is inside
+ *      inside, if let in; else out again
+ *      P5  count -= 1     release               after P4: nobody is inside whom P3 turns away
  *
- * All four are in the single total order of seq_cst operations. If a P2 sees OPEN, it comes before
- * P3 there, so its P1 comes before every P4, and P4 reads that P1's value or a later one of the
- * same count. Now a count that reads 0 has had as many P5 as P1 up to that value, and each P5
- * follows its own P1; so every P1 up to there has had its P5, that successful pin's too. And P5 is
- * a release which all later steps, being read-modify-writes, pass on; so P4's 0 happens after all
- * that was done under the pin. With less than seq_cst P2 could read OPEN and P4 read 0: store
- * buffering, and the application would be freed under the call.
+ * All four are in the single total order of seq_cst operations. If a P2 is still let in, it
+ * comes before P3 there, so its P1 comes before every P4, and P4 reads that P1's value or a
+ * later one of the same count. Now a count that reads 0 has had as many P5 as P1 up to that
+ * value, and each P5 follows its own P1; so every P1 up to there has had its P5, that
+ * successful pin's too. And P5 is a release which all later steps, being read-modify-writes,
+ * pass on; so P4's 0 happens after all that was done under the pin. With less than seq_cst P2
+ * could read OPEN and P4 read 0: store buffering, and the application would be freed under the
+ * call.
  *   - The counts need not be read at one moment: the argument holds for each by itself, because a
  *     pin goes out at the count where it came in (registry_pin keeps its address).
  *   - Who is refused at P2 has been counted for a moment. That delays a close; it ends, because P0,
- *     a look before P1, turns callers away once they see CLOSING. P0 decides nothing else.
+ *     a look before P1, turns callers away once they see P3. P0 decides nothing else.
+ *   - Closers and calls share the counts, so registry_shut waits for closers that are inside too.
  *
  * Reuse of a number. A thread that is held up between P0 and P1 may wake up in a later life of the
  * entry. Its P1 is harmless then: counts are never reset while others may look. P2 judges by what
@@ -128,6 +137,13 @@ static enum entry_state entry_state(uint64_t word)
     return (enum entry_state)(word & ENTRY_STATE);
 }
 
+/* In SHUT no session is alive any more, so no operation and no token: their handles are stale. */
+static weir_status judge_when_shut(uint64_t bits)
+{
+    enum handle_kind kind = handle_kind(bits);
+    return kind == HANDLE_APP || kind == HANDLE_QUEUE ? WEIR_SHUTDOWN : WEIR_STALE;
+}
+
 /* What a call with that handle is answered while the entry's word is this. Until when (the last
  * state that lets it in) differs: OPEN for calls, SHUT for the close. */
 static weir_status judge(uint64_t word, uint64_t bits, enum entry_state until)
@@ -139,7 +155,7 @@ static weir_status judge(uint64_t word, uint64_t bits, enum entry_state until)
         return WEIR_STALE;
     if (handle_kind(bits) == HANDLE_APP && handle_generation(bits) != entry_generation(word))
         return WEIR_STALE;
-    return state <= until ? WEIR_OK : WEIR_SHUTDOWN;
+    return state <= until ? WEIR_OK : judge_when_shut(bits);
 }
 
 /* ---- whose process is this? ---- */
@@ -450,7 +466,8 @@ struct registry_counts registry_count(void)
     struct registry_counts counts = {0};
     uint32_t *const of_state[] = {
         [FREE] = &counts.free,       [RESERVED] = &counts.reserved, [OPEN] = &counts.open,
-        [SHUT] = &counts.closing,    [CLOSING] = &counts.closing,   [FORKED] = &counts.forked,     [RETIRED] = &counts.retired,
+        [SHUT] = &counts.shut,       [CLOSING] = &counts.closing,   [FORKED] = &counts.forked,
+        [RETIRED] = &counts.retired,
     };
     for (uint32_t index = 1; index <= HANDLE_APP_MAX; index++) {
         /* relaxed: a report */

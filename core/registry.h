@@ -19,8 +19,8 @@
  *   ... build tables from place.floor, threads, handles ...
  *   registry_publish(place, app)              from here on pins succeed
  *   ... sessions end; calls go on being answered meanwhile ...
- *   registry_shut(place)                      no call is inside any more, none comes in, but closers'
- *   ... threads end, are joined; if that takes too long, the close is called again ...
+ *   registry_shut(place)                      no call is inside any more, none comes in but closers
+ *   ... threads are joined; if that takes too long, the close is called again ...
  *   registry_close(place)                     no pin is inside any more, no pin succeeds
  *   ... floor = the highest slots_generation_floor() of its tables; free all memory ...
  *   registry_free(place, floor)               the number may be used again
@@ -32,11 +32,11 @@
  * It must ask registry_is_forked() instead, since a work function may fork and go on in the child.
  *
  * Waiting with a pin: a call that waits for long (session_wait, op_next, submit_wait) keeps its
- * pin, because the word it sleeps on is the application's memory. So registry_close would wait
- * for it, and therefore the rule: before registry_close the application's close makes true, or
- * wakes with an answer, everything that a call can wait for; a wait that begins later sees at
- * once that it need not. The closer itself must have given its own pin back, or it waits for
- * itself.
+ * pin, because the word it sleeps on is the application's memory. So registry_shut would wait for
+ * it, and therefore the rule: before registry_shut the application's close makes true, or wakes
+ * with an answer, everything that a call can wait for; a wait that begins later sees at once that
+ * it need not. A closer gives its own pin back before it shuts or closes, or it waits for itself;
+ * and since others wait for its pin too, it never waits for another closer while it has one.
  *
  * Fork (contract A3): the child's copy of the table describes applications whose threads do not
  * exist there. Every pin in the child answers FORKED, at the price of one load, no lock and no
@@ -84,7 +84,8 @@ struct registry_pin {
 weir_status registry_pin(uint64_t bits, enum handle_kind kind, struct registry_pin *pin);
 void registry_unpin(struct registry_pin *pin);
 
-/* The same for who closes the application, between registry_shut and registry_close too. */
+/* The same for who closes the application: also between registry_shut and registry_close. Meanwhile
+ * registry_pin answers SHUTDOWN for applications and queues, and STALE for what is in sessions. */
 weir_status registry_pin_closer(uint64_t bits, struct registry_pin *pin);
 
 /* Was that application opened before a fork, and is this the child? For its workers, who do not
@@ -97,11 +98,10 @@ bool registry_is_forked(const struct registry_place *place);
 weir_status registry_reserve(struct registry_place *out);
 void registry_publish(const struct registry_place *place, void *app);
 
-/* Waits for calls that are under way, which are short (see the rule above). Once per publish. From
- * then on registry_pin answers SHUTDOWN. */
+/* Waits for calls that are under way, which are short (see the rule above). Once per publish. */
 void registry_shut(const struct registry_place *place);
 
-/* The same for closers; from then on every pin answers STALE. Shuts first, if that was not done. */
+/* The same for closers. With or without a registry_shut before it; once per publish. */
 void registry_close(const struct registry_place *place);
 
 /* After registry_close, or after a reserve that was not published. floor: nothing that was given
@@ -117,7 +117,7 @@ static inline uint64_t registry_handle(const struct registry_place *place)
 
 /* For reports and tests: how many numbers are in which state; true a moment ago. */
 struct registry_counts {
-    uint32_t free, reserved, open, closing, forked, retired;
+    uint32_t free, reserved, open, shut, closing, forked, retired;
 };
 struct registry_counts registry_count(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_registry.c - the table of applications: lives, pins, reuse of numbers, limits
  *
- * The table is one per process, so each test leaves nothing open behind, and counts what it finds. */
+ * The table is one per process, so each test leaves nothing open behind. */
 
 #include "core/registry.h"
 
@@ -151,6 +151,49 @@ static void after_the_close_every_handle_is_stale(void **unused)
     registry_free(&place, place.floor);
     assert_int_equal(pin_answer(registry_handle(&place), HANDLE_APP), WEIR_STALE);
     assert_int_equal(pin_answer(session, HANDLE_SESSION), WEIR_STALE);
+}
+
+static void between_shut_and_close_only_closers_come_in(void **unused)
+{
+    (void)unused;
+    int app;
+    struct registry_place place = open_app(&app);
+    struct registry_pin pin;
+    registry_shut(&place);
+    assert_int_equal(registry_count().shut, 1);
+    assert_int_equal(pin_answer(registry_handle(&place), HANDLE_APP), WEIR_SHUTDOWN);
+    assert_int_equal(registry_pin_closer(registry_handle(&place), &pin), WEIR_OK);
+    assert_ptr_equal(pin.app, &app);
+    registry_unpin(&pin);
+    close_app(&place);
+    assert_int_equal(registry_pin_closer(registry_handle(&place), &pin), WEIR_STALE);
+}
+
+static void between_shut_and_close_what_was_in_sessions_is_stale(void **unused)
+{
+    (void)unused;
+    int app;
+    struct registry_place place = open_app(&app);
+    registry_shut(&place);
+    for (int kind = HANDLE_SESSION; kind <= HANDLE_TOKEN; kind++) {
+        uint64_t bits = handle_make((enum handle_kind)kind, place.index, 0, 1);
+        assert_int_equal(pin_answer(bits, (enum handle_kind)kind),
+                         kind == HANDLE_QUEUE ? WEIR_SHUTDOWN : WEIR_STALE);
+    }
+    close_app(&place);
+}
+
+static void a_closer_needs_the_applications_own_handle(void **unused)
+{
+    (void)unused;
+    int app;
+    struct registry_place place = open_app(&app);
+    struct registry_pin pin;
+    uint64_t other_life = handle_make(HANDLE_APP, place.index, 0, place.generation + 1);
+    uint64_t session = handle_make(HANDLE_SESSION, place.index, 0, 1);
+    assert_int_equal(registry_pin_closer(other_life, &pin), WEIR_STALE);
+    assert_int_equal(registry_pin_closer(session, &pin), WEIR_INVALID);
+    close_app(&place);
 }
 
 struct closing {
@@ -354,6 +397,9 @@ int main(void)
         cmocka_unit_test(what_is_reserved_cannot_be_pinned_yet),
         cmocka_unit_test(an_open_that_fails_gives_its_number_back),
         cmocka_unit_test(after_the_close_every_handle_is_stale),
+        cmocka_unit_test(between_shut_and_close_only_closers_come_in),
+        cmocka_unit_test(between_shut_and_close_what_was_in_sessions_is_stale),
+        cmocka_unit_test(a_closer_needs_the_applications_own_handle),
         cmocka_unit_test(a_close_waits_until_who_is_inside_has_left),
         cmocka_unit_test(a_close_that_waits_lets_nobody_in),
         cmocka_unit_test(an_applications_handle_does_not_reach_the_next_one),

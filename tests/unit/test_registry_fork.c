@@ -41,15 +41,15 @@ int madvise(void *address, size_t size, int advice)
     return (int)syscall(SYS_madvise, address, size, advice);
 }
 
-/* ---- children: they cannot use the test's assertions, so they exit with the line that failed ---- */
+/* ---- children: they have no use for the test's assertions, and exit instead ---- */
 
-#define expect(condition)                                                                          \
-    do {                                                                                            \
-        if (!(condition)) {                                                                         \
-            fprintf(stderr, "child: %s (line %d)\n", #condition, __LINE__);                         \
-            _exit(1);                                                                               \
-        }                                                                                           \
-    } while (0)
+#define expect(condition) ((condition) ? (void)0 : child_fails(#condition, __LINE__))
+
+static void child_fails(const char *condition, int line)
+{
+    fprintf(stderr, "child: %s (line %d)\n", condition, line);
+    _exit(1);
+}
 
 static int exit_code_of_child(void (*run)(void *ctx), void *ctx)
 {
