@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,9 +54,10 @@ uint64_t histogram_coarse_bucket_high(unsigned index)
 void histogram_raise_max(struct histogram *h, uint64_t value)
 {
     uint64_t old = read_counter(&h->max);
-    while (old < value && !atomic_compare_exchange_weak_explicit(
-                              &h->max, &old, value, memory_order_relaxed, memory_order_relaxed))
-        continue;
+    bool raised = false;
+    while (!raised && old < value)
+        raised = atomic_compare_exchange_weak_explicit(&h->max, &old, value, memory_order_relaxed,
+                                                       memory_order_relaxed);
 }
 
 /* ---- over an array of counters, fine or coarse ---- */
@@ -222,8 +224,8 @@ static void draw_fine(struct drawing *d, const struct histogram *h)
     d->rows = HISTOGRAM_BUCKETS / HISTOGRAM_SUB_BUCKETS;
     for (unsigned row = 0; row <= d->rows; row++)
         d->low[row] = histogram_bucket_low(row * HISTOGRAM_SUB_BUCKETS);
-    for (unsigned row = 0; row < d->rows; row++)
-        d->count[row] = sum_of(&h->bucket[row * HISTOGRAM_SUB_BUCKETS], HISTOGRAM_SUB_BUCKETS);
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        d->count[i / HISTOGRAM_SUB_BUCKETS] += read_counter(&h->bucket[i]);
 }
 
 static void draw_coarse(struct drawing *d, const struct histogram_coarse *h)
@@ -292,7 +294,7 @@ static size_t append_summary(struct text *t, uint64_t count, const uint64_t valu
 size_t histogram_render(const struct histogram *h, char *text, size_t size)
 {
     struct text t = {text, size, 0};
-    struct drawing d;
+    struct drawing d = {.rows = 0};
     uint64_t value[SUMMARY];
     draw_fine(&d, h);
     for (unsigned i = 0; i < SUMMARY; i++)
@@ -303,7 +305,7 @@ size_t histogram_render(const struct histogram *h, char *text, size_t size)
 size_t histogram_coarse_render(const struct histogram_coarse *h, char *text, size_t size)
 {
     struct text t = {text, size, 0};
-    struct drawing d;
+    struct drawing d = {.rows = 0};
     uint64_t value[SUMMARY];
     draw_coarse(&d, h);
     for (unsigned i = 0; i < SUMMARY; i++)
