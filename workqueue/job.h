@@ -37,8 +37,10 @@
 #ifndef WEIR_WORKQUEUE_JOB_H
 #define WEIR_WORKQUEUE_JOB_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <weir/workqueue.h>
@@ -79,7 +81,7 @@ struct __attribute__((may_alias)) job {
     uint8_t reserved;
     struct queue *owner;                 /* I: the serial or bounded queue that accepted it, or NULL for a lane */
     uint64_t app;                        /* I: bits of the application's handle: a cancel pins it by this */
-    uint64_t aux;                        /* Q: the queue's or the timer's own */
+    uint64_t aux[2];                     /* Q: the queue's or the timer's own */
 };
 static_assert(sizeof(struct job) == sizeof(weir_job), "struct job is the inside of weir_job");
 static_assert(offsetof(struct job, fn) == offsetof(weir_job, fn), "fn is where the caller put it");

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * app.h - the application: what it owns, how it opens, how it ends
+ *
+ *      OPEN --- weir_app_close ---> closing --- all calls have left ---> stopping --- all threads have ended ---> gone
+ *
+ *   closing    Nothing new is accepted (WEIR_SHUTDOWN). Sessions end first; they need everything else to be there.
+ *   stopping   Registry shut: no call from outside is inside any more, and none comes in. Timers, descriptor waits
+ *              and queues are ended: each item is on its way to its last call, with WEIR_SHUTDOWN. Workers run what is
+ *              left, find nothing, and end.
+ *
+ * Why no job is lost: a job reaches a queue only from a call that has entered (it left before the registry was shut, so
+ * its push is visible to the workers' last look: registry.h), or from a thread of the application, which looks at its
+ * own deque before it ends. The control thread ends before the workers are told to.
+ *
+ * Calls enter by app_enter: on the application's own threads for free, elsewhere by a pin.
+ */
+#ifndef WEIR_WORKQUEUE_APP_H
+#define WEIR_WORKQUEUE_APP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/workqueue.h>
+
+#include "core/cache.h"
+#include "core/clock.h"
+#include "core/event.h"
+#include "core/handle.h"
+#include "core/idle.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/registry.h"
+#include "core/slots.h"
+#include "workqueue/blocking.h"
+#include "workqueue/control.h"
+#include "workqueue/fdwait.h"
+#include "workqueue/room.h"
+#include "workqueue/timers.h"
+#include "workqueue/worker.h"
+
+enum { APP_GUESTS = 8 };                                 /* threads that may lend themselves at a time */
+
+/* I: fixed after open, A: atomic, C: the closing thread only. */
+struct app {
+    struct memory memory;                                /* I */
+    struct log log;                                      /* I */
+    struct clock clock;                                  /* I */
+    weir_app_options options;                            /* I: with defaults filled in */
+    char thread_name[9];                                 /* I */
+    struct registry_place place;                         /* I */
+    weir_app handle;                                     /* I */
+    uint32_t worker_count;                               /* I */
+    bool may_spin;                                       /* I: there is more than one processor */
+    struct worker *workers;                              /* I: worker_count of the lanes */
+    struct worker *guests;                               /* I: APP_GUESTS */
+    struct worker control_worker;                        /* the control thread's */
+    void *rings;                                         /* I: memory of the deques' and inboxes' slots */
+    size_t rings_size;                                   /* I */
+    CACHE_ALIGNED struct idle idle;
+    CACHE_ALIGNED _Atomic uint32_t lanes_used;           /* A: bit per lane, once used for ever set */
+    _Atomic bool closing;                                /* A: accepts nothing any more */
+    _Atomic bool stopping;                               /* A: jobs are called with SHUTDOWN; threads end */
+    _Atomic uint32_t call_waiters;                       /* A: threads in weir_job_cancel_wait (cancel.c) */
+    CACHE_ALIGNED _Atomic uint32_t lane_counts[LANES + 1]; /* A: jobs waiting, if there is a limit */
+    struct room lane_room;                               /* of all of them */
+    _Atomic uint32_t guests_taken;                       /* A: bit per guest */
+    _Atomic uint32_t threads;                            /* A: that have not ended */
+    struct event threads_ended;                          /* posted by each thread that ends */
+    struct event call_ended;                             /* posted after calls while there are call_waiters */
+    _Atomic uint32_t closer;                             /* A: 1 while a thread is inside weir_app_close */
+    bool stopped;                                        /* C: the part of the close that comes once is done */
+    struct slots queues;                                 /* serial and bounded queues (queue.h) */
+    struct blocking blocking;
+    struct timers timers;
+    struct fdwaits fdwaits;
+    struct control control;
+};
+
+/* One call's stay inside an application. */
+struct app_ref {
+    struct app *app;
+    struct registry_pin pin;                             /* .count NULL: this thread is the application's own */
+};
+
+/* OK; INVALID, STALE, FORKED: nothing to leave. */
+weir_status app_enter(uint64_t bits, enum handle_kind kind, struct app_ref *ref);
+void app_leave(struct app_ref *ref);
+
+static inline bool app_is_closing(const struct app *app)
+{
+    /* relaxed: a call that has not seen it left before the registry was shut, or is a worker's, which looks again */
+    return atomic_load_explicit(&app->closing, memory_order_relaxed);
+}
+
+/* Hands a job to a lane: phase QUEUED or MARKED, or an internal one. Any thread that has entered. */
+void app_push(struct app *app, uint32_t lane, struct job *job);
+
+/* The same for several, with one publication where the queue allows it, and one wake-up. */
+void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size_t count);
+
+/* Room for count more jobs in a lane with a limit: how many there is room for. */
+size_t app_lane_enter(struct app *app, uint32_t lane, size_t count);
+void app_lane_leave(struct app *app, uint32_t lane);
+
+/* A worker struct for the calling thread, which lends itself; NULL: all are taken. */
+struct worker *app_guest_begin(struct app *app);
+void app_guest_end(struct worker *guest);
+
+#endif

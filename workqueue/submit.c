@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* submit.c - handing jobs to queues: one, several, or when there is room */
+#include "core/probes.h"
+#include "workqueue/app.h"
+#include "workqueue/queue.h"
+
+/* Is the job fit to begin a life in a queue? */
+static weir_status check_job(struct app *app, weir_job *public)
+{
+    if (public == NULL || public->fn == NULL)
+        return WEIR_INVALID;
+    struct job *job = job_of(public);
+    uint32_t phase = atomic_load_explicit(&job->phase, memory_order_relaxed);      /* see job_is_free */
+    if (phase == JOB_DEFERRED)
+        return queue_deferral_is_over(app, job) ? WEIR_OK : WEIR_BUSY;
+    return phase == JOB_IDLE || phase == JOB_OVER ? WEIR_OK : WEIR_BUSY;
+}
+
+/* A full queue whose policy is that the caller runs the job (Q4): as a call of its own, which a cancel can wait for. */
+static weir_status run_by_caller(struct app *app, struct job *job)
+{
+    struct worker *w = worker_self();
+    struct worker *guest = worker_is_of(app) ? NULL : app_guest_begin(app);
+    if (guest != NULL)
+        w = guest;
+    if (w == NULL || w->app != app)
+        return WEIR_FULL;                                /* too many threads run their own jobs already */
+    job->kind = JOB_PLAIN;
+    job->app = app->handle.bits;
+    bool ran = worker_call_last(w, job, WEIR_OK);
+    if (guest != NULL)
+        app_guest_end(guest);
+    return ran ? WEIR_OK : WEIR_FULL;
+}
+
+static bool caller_runs(struct app *app, weir_queue handle)
+{
+    struct queue *queue = queue_is_lane(handle) ? NULL : queue_find(app, handle);
+    /* relaxed: a stale handle has been told apart by FULL, and FULL of a queue that is gone by now is still true */
+    return queue != NULL && atomic_load_explicit(&queue->full, memory_order_relaxed) == WEIR_FULL_CALLER_RUNS;
+}
+
+static weir_status submit(struct app *app, weir_queue handle, struct job *job)
+{
+    weir_status status = queue_reserve(app, handle, job, JOB_PLAIN);
+    if (status != WEIR_OK)
+        return status == WEIR_FULL && caller_runs(app, handle) ? run_by_caller(app, job) : status;
+    WEIR_PROBE3(job_submit, job, handle.bits, job->lane);
+    job_begin(job, JOB_QUEUED);
+    queue_dispatch(app, job);
+    return WEIR_OK;
+}
+
+static weir_status try_submit(struct app *app, weir_queue handle, weir_job *job)
+{
+    weir_status status = check_job(app, job);
+    return status == WEIR_OK ? submit(app, handle, job_of(job)) : status;
+}
+
+weir_status weir_job_submit(weir_queue queue, weir_job *job)
+{
+    struct app_ref ref;
+    weir_status status = app_enter(queue.bits, HANDLE_QUEUE, &ref);
+    if (status != WEIR_OK)
+        return status;
+    status = try_submit(ref.app, queue, job);
+    app_leave(&ref);
+    return status;
+}
+
+/* ---- several ---- */
+
+enum { LIST_CHUNK = 64 };
+
+/* Lanes: reserved one by one, published together. How many were taken; why not more. */
+static size_t submit_chunk(struct app *app, weir_queue lane, weir_job *const *jobs, size_t count, weir_status *why)
+{
+    struct job *taken[LIST_CHUNK];
+    size_t n = 0;
+    *why = WEIR_OK;
+    while (n < count && *why == WEIR_OK) {
+        *why = check_job(app, jobs[n]);
+        if (*why == WEIR_OK)
+            *why = queue_reserve(app, lane, job_of(jobs[n]), JOB_PLAIN);
+        if (*why != WEIR_OK)
+            break;
+        taken[n] = job_of(jobs[n]);
+        job_begin(taken[n], JOB_QUEUED);                 /* from here on a second mention in the list is BUSY */
+        n++;
+    }
+    app_push_list(app, handle_slot(lane.bits), taken, n);
+    return n;
+}
+
+static weir_status submit_to_lane(struct app *app, weir_queue lane, weir_job *const *jobs, size_t count, size_t *accepted)
+{
+    weir_status status = WEIR_OK;
+    for (size_t n = 0; n < count && status == WEIR_OK; n = *accepted) {
+        size_t chunk = count - n < LIST_CHUNK ? count - n : LIST_CHUNK;
+        *accepted += submit_chunk(app, lane, jobs + n, chunk, &status);
+    }
+    return status;
+}
+
+/* Serial and bounded queues: the first push submits the pump, the others find it at work. */
+static weir_status submit_to_queue(struct app *app, weir_queue queue, weir_job *const *jobs, size_t count, size_t *accepted)
+{
+    weir_status status = WEIR_OK;
+    for (size_t n = 0; n < count && status == WEIR_OK; n++) {
+        status = try_submit(app, queue, jobs[n]);
+        if (status == WEIR_OK)
+            ++*accepted;
+    }
+    return status;
+}
+
+weir_status weir_job_submit_list(weir_queue queue, weir_job *const *jobs, size_t count, size_t *accepted)
+{
+    struct app_ref ref;
+    if (accepted == NULL || (jobs == NULL && count != 0))
+        return WEIR_INVALID;
+    *accepted = 0;
+    weir_status status = app_enter(queue.bits, HANDLE_QUEUE, &ref);
+    if (status != WEIR_OK)
+        return status;
+    status = queue_is_lane(queue) ? submit_to_lane(ref.app, queue, jobs, count, accepted)
+                                  : submit_to_queue(ref.app, queue, jobs, count, accepted);
+    app_leave(&ref);
+    return status;
+}
+
+/* ---- when there is room ---- */
+
+static weir_status submit_when_room(struct app *app, weir_queue handle, struct room *room, weir_job *job, int64_t deadline)
+{
+    weir_status status;
+    bool in_time = true;
+    atomic_fetch_add_explicit(&room->waiters, 1, memory_order_seq_cst);                                   /* F1 */
+    for (;;) {
+        uint32_t seen = event_value(&room->event);
+        status = try_submit(app, handle, job);
+        if (status != WEIR_FULL || !in_time)
+            break;
+        in_time = event_wait(&room->event, seen, deadline);
+    }
+    atomic_fetch_sub_explicit(&room->waiters, 1, memory_order_relaxed);            /* one post too many is no harm */
+    return status == WEIR_FULL ? WEIR_TIMED_OUT : status;
+}
+
+weir_status weir_job_submit_wait(weir_queue handle, weir_job *job, int64_t timeout_ns)
+{
+    struct app_ref ref;
+    weir_status status = app_enter(handle.bits, HANDLE_QUEUE, &ref);
+    if (status != WEIR_OK)
+        return status;
+    status = try_submit(ref.app, handle, job);
+    if (status == WEIR_FULL && !worker_is_of(ref.app)) {
+        struct room *room = queue_is_lane(handle) ? &ref.app->lane_room : &queue_find(ref.app, handle)->room;
+        status = submit_when_room(ref.app, handle, room, job, time_add(clock_monotonic(), timeout_ns));
+    }
+    app_leave(&ref);
+    return status;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * worker.h - a thread of the application that runs jobs, and its share of the queues
+ *
+ *      lanes[NORMAL HIGH LOW]                    forks
+ *        jobs   deque: submitted on this worker    deque: forked on this worker, joined by it or stolen
+ *        inbox  ring:  submitted elsewhere
+ *
+ * What to run next (worker_find). Every pick prefers one lane: of 64 picks 4 prefer low, 16 normal, 44 high (Q3), and a
+ * preferred lane is looked for everywhere, on the other workers too, before another lane gets the turn; so no lane
+ * starves behind a worker that is busy with another. Then the lanes in the order high, normal, low: first the worker's
+ * own, then the others'. Own jobs and inbox take turns, both first in, first out, so neither starves the other; thieves take
+ * forked jobs first, since somebody waits for those, then one job from a deque, or up to half a batch from an inbox.
+ *
+ * Nothing found: idle.h. One worker at most spins, for as long as the gaps between arrivals have lately been; the rest
+ * sleep at once. After a second look that covers everything (also lanes that were never used).
+ *
+ * Four kinds of thread have this struct, because all of them count as workers in what the library promises (waiting
+ * calls answer WOULD_DEADLOCK there, their calls need no pin): those of the lanes, those of the blocking lane (blocking.h),
+ * the control thread (control.h), and a guest: a thread of the user's that lends itself (fork.c).
+ */
+#ifndef WEIR_WORKQUEUE_WORKER_H
+#define WEIR_WORKQUEUE_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/cache.h"
+#include "core/parker.h"
+#include "workqueue/deque.h"
+#include "workqueue/inbox.h"
+#include "workqueue/job.h"
+
+struct app;
+
+enum { LANES = 3, LANE_ALL = (1 << LANES) - 1 };         /* those with workers; WEIR_BLOCKING has its own threads */
+static_assert((int)WEIR_BLOCKING == (int)LANES, "the blocking lane is numbered after the others");
+
+enum { WORKER_DEQUE_CAPACITY = 256, WORKER_INBOX_CAPACITY = 1024 };
+
+enum { WORKER_CALLS_MAX = 4 };                           /* calls nest by CALLER_RUNS and by lending only */
+
+enum worker_kind { WORKER_LANE, WORKER_BLOCKING, WORKER_CONTROL, WORKER_GUEST };
+
+struct lane {
+    struct deque jobs;
+    struct inbox inbox;
+};
+
+/* I: fixed while the thread runs, W: this thread only, A: atomic. */
+struct worker {
+    struct app *app;                                     /* I */
+    uint32_t index;                                      /* I: among its kind */
+    enum worker_kind kind;                               /* I */
+    pthread_t thread;                                    /* I; a guest has none */
+    uint32_t tick;                                       /* W: picks so far */
+    uint32_t random;                                     /* W: where to begin to steal */
+    uint32_t depth;                                      /* W: calls that are under way */
+    int64_t spin_ns;                                     /* W: how long spinning has lately been worth it */
+    _Atomic(struct job *) calls[WORKER_CALLS_MAX];       /* A, written by W: the jobs whose functions run here */
+    struct parker join_parker;                           /* A: where a join sleeps (fork.c) */
+    struct deque forks;                                  /* lane workers and guests */
+    struct lane lanes[LANES];                            /* lane workers */
+};
+
+extern _Thread_local struct worker *worker_current;
+
+/* The worker that this thread is, or NULL. Of whatever application: compare. */
+static inline struct worker *worker_self(void) { return worker_current; }
+
+/* Is this thread one of the application's own, of any kind? */
+static inline bool worker_is_of(const struct app *app)
+{
+    return worker_current != NULL && worker_current->app == app;
+}
+
+/* A job to run, or NULL. lanes: those worth a look. Lane workers, guests. */
+struct job *worker_find(struct worker *w, uint32_t lanes);
+
+/* One forked job of anybody's, or NULL; all that a join may help with. */
+struct job *worker_find_fork(struct worker *w);
+
+/* Runs what worker_find gave. */
+void worker_run(struct worker *w, struct job *job);
+
+/* Claims the job and calls its function; what the claim saw. For who runs jobs of a serial queue one by one. */
+weir_status worker_call(struct worker *w, struct job *job);
+
+/* Calls a job's function for the last time without a claim: who calls has won it otherwise (a full queue whose caller runs
+ * the job, the second call of a deferred one). False: calls are nested too deep on this thread. */
+bool worker_call_last(struct worker *w, struct job *job, weir_status status);
+
+/* Does a function of the job run on this very thread? */
+bool worker_is_inside(const struct worker *w, const struct job *job);
+
+/* A thread's life: lane workers and blocking ones. The argument is its struct worker. */
+void *worker_main(void *worker);
+
+/* To be said first and last on every thread of the application: thread-local mark, name, the user's hook. */
+void worker_thread_begin(struct worker *w);
+void worker_thread_end(struct worker *w);
+
+/* pthread_create with all signals blocked but synchronous ones. WEIR_OK or WEIR_SYSTEM. */
+weir_status worker_thread_start(struct worker *w, void *(*main)(void *worker));
+
+#endif
