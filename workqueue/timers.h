@@ -13,7 +13,7 @@
  *   W2 leave   any thread   release  W4: the item's fields. Acquire is not needed: it reads nothing
  *   W3 free    the owner    release  W1
  *   W4 take    the owner    acquire  W2
- *   W5 hand    the owner    release  W6: the wheel
+ *   W5 hand    the owner    acq_rel  release: W6, the wheel. Acquire: W2, the end (below)
  *   W6 get     a pass       acquire  W5
  *
  * Why no item is forgotten: W2 puts an item only into a word with OWNED, W3 only replaces OWNED
@@ -64,9 +64,12 @@
  * WEIR_CANCELED or WEIR_SHUTDOWN, exactly once for each timers_arm. It must be short; it may arm and
  * disarm any timer, also its own (those go through the intake), and free its memory.
  *
- * The end: timers_shutdown makes the wheel refuse: everything in it ends with WEIR_SHUTDOWN, and so
- * does at once whatever is armed later. A start that raced with the end was therefore accepted and
- * ended; nothing is to be undone.
+ * The end: timers_shutdown sets ending and asks for a pass, which makes the wheel refuse: everything
+ * in it ends with WEIR_SHUTDOWN, and so does at once whatever is armed later. A start that raced with
+ * the end was therefore accepted and ended; nothing is to be undone. From then on nothing depends on
+ * the control thread, which may be gone before the last worker arms its last timer: who sees ending
+ * hands the wheel to nobody. Who hands it over and does not see ending (W5 acquires) did so before
+ * the end asked for its pass; then that pass found HANDED, or the control thread as the owner.
  *
  * Waking: the owner sets the alarm (control.h: a timerfd, absolute, exact) when the nearest deadline
  * is nearer than the alarm that is set. It costs a system call, and wakes nobody. A cancel does not

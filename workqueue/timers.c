@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* timers.c - see timers.h for the theory of operation and the proof */
+#include "workqueue/timers.h"
+
+#include "core/verify.h"
+#include "workqueue/control.h"
+
+/* ---- the word --------------------------------------------------------------------------------- */
+
+enum { WORD_OWNED = 1, WORD_PASS = 2, WORD_HANDED = 4 };
+
+#define WORD_FLAGS ((uintptr_t)7)
+_Static_assert(_Alignof(struct timer) > 7, "three bits of an item's address are free");
+
+static inline struct timer *word_last_item(uintptr_t word)
+{
+    return (struct timer *)(word & ~WORD_FLAGS);
+}
+
+static inline uintptr_t word_with_item(uintptr_t word, struct timer *timer)
+{
+    return (uintptr_t)timer | (word & WORD_FLAGS);
+}
+
+/* ---- one item --------------------------------------------------------------------------------- */
+
+static inline _Atomic uint64_t *stage_of(struct timer *timer)
+{
+    return (_Atomic uint64_t *)(void *)&timer->job.aux[0];
+}
+_Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "the stage fits in aux[0]");
+
+/* S2: true: LINKED. False: a cancel, or the control thread, was first, and it is LEAVING. */
+static bool stage_link(struct timer *timer)
+{
+    uint64_t stage = TIMER_NEW;
+    bool linked = atomic_compare_exchange_strong_explicit(stage_of(timer), &stage, TIMER_LINKED,
+                                                          memory_order_acq_rel,  /* S2 with S3 */
+                                                          memory_order_acquire); /* S2 with S3 */
+    weir_assert(linked || stage == TIMER_LEAVING);
+    return linked;
+}
+
+/* S3: true: the item is in no list, and the caller must put it into the intake. */
+static bool stage_leave(struct timer *timer)
+{
+    uint64_t stage = atomic_exchange_explicit(stage_of(timer), TIMER_LEAVING,
+                                              memory_order_acq_rel); /* S3 with S2 */
+    weir_assert(stage == TIMER_NEW || stage == TIMER_LINKED);
+    return stage == TIMER_LINKED;
+}
+
+static void prepare_arm(struct timer *timer, int64_t deadline)
+{
+    timer->node.next = NULL;
+    timer->node.deadline = deadline;
+    /* relaxed: nobody else may look before the phase becomes ARMED, which releases it (S1) */
+    atomic_store_explicit(stage_of(timer), TIMER_NEW, memory_order_relaxed);
+}
+
+/* The first deadline + n * period that is after now: ticks that were missed are one (Q1). */
+static int64_t next_tick(int64_t deadline, int64_t period, int64_t now)
+{
+    uint64_t late = now > deadline ? (uint64_t)now - (uint64_t)deadline : 0;
+    int64_t ahead;
+    if (__builtin_mul_overflow(late / (uint64_t)period + 1, (uint64_t)period, &ahead))
+        return WEIR_FOREVER;
+    return time_add(deadline, ahead);
+}
+
+/* ---- what the owner does ---------------------------------------------------------------------- */
+
+static void call_internal(struct timer *timer, weir_status status)
+{
+    timer->job.fn(job_public(&timer->job), status);
+}
+
+/* It has been found in the intake, LEAVING: its phase is decided, and it is nobody else's any more. */
+static void end_leaving(struct timers *timers, struct timer *timer)
+{
+    if (wheel_node_is_in(&timer->node))
+        wheel_remove(&timers->wheel, &timer->node);
+    /* relaxed: who made it LEAVING moved it before (S3), and only the owner moves it from ENDING */
+    if (atomic_load_explicit(&timer->job.phase, memory_order_relaxed) == JOB_ENDING)
+        atomic_store_explicit(&timer->job.phase,
+                              timer->job.kind == JOB_INTERNAL ? JOB_OVER : JOB_MARKED,
+                              memory_order_release); /* J2: as the cancel's own release */
+    if (timer->job.kind == JOB_INTERNAL)
+        call_internal(timer, WEIR_CANCELED);
+    else
+        timers->dispatch(timers->app, &timer->job);
+}
+
+/* Its time has come, and it is out of the wheel. If a cancel was first it will be in the intake. */
+static void end_due(struct timers *timers, struct timer *timer)
+{
+    bool internal = timer->job.kind == JOB_INTERNAL;
+    if (!job_move(&timer->job, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
+        return;
+    if (internal)
+        call_internal(timer, WEIR_OK);
+    else if (timer->job.kind == JOB_FDWAIT)
+        timers->expired(timers->expired_ctx, timer);
+    else
+        timers->dispatch(timers->app, &timer->job);
+}
+
+/* The application ends, and it is out of the wheel. A descriptor wait is ended by the control thread, which
+ * then finds it here as an item without a place in the wheel. */
+static void end_refused(struct timers *timers, struct timer *timer)
+{
+    if (timer->job.kind == JOB_FDWAIT)
+        return;
+    bool internal = timer->job.kind == JOB_INTERNAL;
+    if (!job_move(&timer->job, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
+        return;
+    if (internal) {
+        call_internal(timer, WEIR_SHUTDOWN);
+    } else {
+        timer->job.forced = WEIR_SHUTDOWN;
+        timers->dispatch(timers->app, &timer->job);
+    }
+}
+
+static void apply_item(struct timers *timers, struct timer *timer)
+{
+    if (!stage_link(timer))
+        end_leaving(timers, timer);
+    else if (timers->refusing)
+        end_refused(timers, timer);
+    else
+        wheel_insert(&timers->wheel, &timer->node);
+}
+
+/* Oldest first, so that equal deadlines stay in the order in which they were armed. */
+static void apply_intake(struct timers *timers, struct timer *last)
+{
+    struct job *first = NULL;
+    for (struct job *job = (struct job *)last, *before; job != NULL; job = before) {
+        before = job->next;
+        job->next = first;
+        first = job;
+    }
+    while (first != NULL) {
+        struct timer *timer = timer_of(first);
+        first = first->next;
+        apply_item(timers, timer);
+    }
+}
+
+static void refuse_all(struct timers *timers)
+{
+    timers->refusing = true;
+    struct wheel_list all = wheel_drain(&timers->wheel);
+    for (struct wheel_node *node; (node = wheel_list_take(&all)) != NULL;)
+        end_refused(timers, timer_of_node(node));
+}
+
+static bool is_ending(const struct timers *timers)
+{
+    /* relaxed: timers_shutdown set it before it asked for its pass (W1, W2 or W6) */
+    return atomic_load_explicit(&timers->ending, memory_order_relaxed);
+}
+
+static void fire_due(struct timers *timers)
+{
+    if (!timers->refusing && is_ending(timers))
+        refuse_all(timers);
+    int64_t now = clock_now(timers->clock);
+    if (time_is_over(timers->alarm, now))
+        timers->alarm = WEIR_FOREVER;
+    struct wheel_list due = wheel_expire(&timers->wheel, now);
+    for (struct wheel_node *node; (node = wheel_list_take(&due)) != NULL;)
+        end_due(timers, timer_of_node(node));
+}
+
+static void set_alarm(struct timers *timers)
+{
+    int64_t next = wheel_next_deadline(&timers->wheel);
+    if (next >= timers->alarm || clock_is_manual(timers->clock))
+        return;
+    timers->alarm = next;
+    control_set_alarm(timers->control, next);
+}
+
+/* W5. After the end has begun the control thread may be gone: the pass is then done here, unless somebody
+ * else has taken the wheel meanwhile. acquire: if the end's pass was asked for before W5, ending shows;
+ * if after, then whoever asked finds HANDED. */
+static void hand_over(struct timers *timers)
+{
+    (void)atomic_fetch_or_explicit(&timers->word, WORD_HANDED, memory_order_acq_rel); /* W5 with W6, W2 */
+    if (is_ending(timers))
+        timers_pass(timers);
+    else
+        control_request(timers->control, CONTROL_TIMERS);
+}
+
+/* The owner goes: by W3, or by W5 when more is asked of it than it should do. */
+static void leave_wheel(struct timers *timers, bool in_pass)
+{
+    for (unsigned round = 0;; round++) {
+        set_alarm(timers);
+        uintptr_t word = WORD_OWNED;
+        if (atomic_compare_exchange_strong_explicit(&timers->word, &word, 0,
+                                                    memory_order_release,  /* W3 with W1 */
+                                                    memory_order_relaxed)) /* W4 follows */
+            return;
+        word = atomic_exchange_explicit(&timers->word, WORD_OWNED, memory_order_acquire); /* W4 with W2 */
+        apply_intake(timers, word_last_item(word));
+        bool asked = (word & WORD_PASS) != 0, ending = is_ending(timers);
+        if (!ending && ((asked && !in_pass) || round == TIMERS_ROUNDS_MAX)) {
+            hand_over(timers);
+            return;
+        }
+        if (asked)
+            fire_due(timers);
+    }
+}
+
+/* ---- what the others do ----------------------------------------------------------------------- */
+
+/* Puts an item before the owner: W1, and the caller does it itself; or W2. */
+static void submit_item(struct timers *timers, struct timer *timer)
+{
+    uintptr_t word = atomic_load_explicit(&timers->word, memory_order_relaxed); /* a guess; the CAS checks */
+    for (;;) {
+        if (word == 0) {
+            if (atomic_compare_exchange_weak_explicit(&timers->word, &word, WORD_OWNED,
+                                                      memory_order_acquire, /* W1 with W3 */
+                                                      memory_order_relaxed)) {
+                apply_item(timers, timer);
+                leave_wheel(timers, false);
+                return;
+            }
+        } else {
+            timer->job.next = (struct job *)word_last_item(word);
+            if (atomic_compare_exchange_weak_explicit(&timers->word, &word, word_with_item(word, timer),
+                                                      memory_order_release, /* W2 with W4 */
+                                                      memory_order_relaxed))
+                return;
+        }
+    }
+}
+
+void timers_arm(struct timers *timers, struct timer *timer, int64_t deadline, int64_t period)
+{
+    weir_assert(job_is_free(&timer->job));
+    prepare_arm(timer, deadline);
+    timer->period = period;
+    job_begin(&timer->job, JOB_ARMED); /* S1 */
+    submit_item(timers, timer);
+}
+
+void timers_rearm(struct timers *timers, struct job *job)
+{
+    struct timer *timer = timer_of(job);
+    prepare_arm(timer, next_tick(timer->node.deadline, timer->period, clock_now(timers->clock)));
+    if (job_move(job, JOB_PERIODIC, JOB_ARMED)) /* S1 */
+        submit_item(timers, timer);
+    else
+        timers->dispatch(timers->app, job);
+}
+
+void timers_release(struct timers *timers, struct timer *timer)
+{
+    if (stage_leave(timer))
+        submit_item(timers, timer);
+}
+
+void timers_cancelled(struct timers *timers, struct job *job)
+{
+    timers_release(timers, timer_of(job));
+}
+
+bool timers_disarm(struct timers *timers, struct timer *timer)
+{
+    weir_assert(timer->job.kind == JOB_INTERNAL);
+    if (!job_move(&timer->job, JOB_ARMED, JOB_ENDING))
+        return false;
+    timers_release(timers, timer);
+    return true;
+}
+
+void timer_init_internal(struct timer *timer, weir_job_fn *fn, void *ctx)
+{
+    *timer = (struct timer){ .period = 0 };
+    job_init_internal(&timer->job, fn, ctx, WEIR_NORMAL);
+}
+
+/* Takes the wheel for a pass: W1 or W6. False: its owner will see to it (PASS). */
+static bool enter_for_pass(struct timers *timers)
+{
+    uintptr_t word = atomic_load_explicit(&timers->word, memory_order_relaxed); /* a guess; the CAS checks */
+    for (;;) {
+        bool mine = word == 0 || (word & WORD_HANDED) != 0;
+        uintptr_t next = mine ? (word & ~(uintptr_t)(WORD_HANDED | WORD_PASS)) | WORD_OWNED : word | WORD_PASS;
+        if (atomic_compare_exchange_weak_explicit(&timers->word, &word, next,
+                                                  memory_order_acq_rel, /* W1, W6; or W2, for PASS */
+                                                  memory_order_relaxed))
+            return mine;
+    }
+}
+
+void timers_pass(struct timers *timers)
+{
+    if (!enter_for_pass(timers))
+        return;
+    fire_due(timers);
+    leave_wheel(timers, true);
+}
+
+void timers_shutdown(struct timers *timers)
+{
+    /* relaxed: timers_pass releases it, to whoever does the pass (W2), or does it here */
+    atomic_store_explicit(&timers->ending, true, memory_order_relaxed);
+    timers_pass(timers);
+}
+
+/* ---- create and destroy ----------------------------------------------------------------------- */
+
+void timers_init(struct timers *timers, const struct clock *clock, struct control *control,
+                 struct app *app, timers_dispatch_fn *dispatch)
+{
+    atomic_init(&timers->word, 0);
+    atomic_init(&timers->ending, false);
+    timers->refusing = false;
+    timers->alarm = WEIR_FOREVER;
+    timers->clock = clock;
+    timers->control = control;
+    timers->app = app;
+    timers->dispatch = dispatch;
+    timers->expired = NULL;
+    timers->expired_ctx = NULL;
+    wheel_init(&timers->wheel, clock_now(clock));
+}
+
+void timers_on_expired(struct timers *timers, timers_expired_fn *expired, void *ctx)
+{
+    timers->expired = expired;
+    timers->expired_ctx = ctx;
+}
+
+void timers_fini(struct timers *timers)
+{
+    weir_assert(word_last_item(atomic_load_explicit(&timers->word, memory_order_relaxed)) == NULL); /* alone */
+    weir_assert(wheel_is_empty(&timers->wheel));
+    (void)timers;
+}
