@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* memory_model.c - what an atomic access sees
+ *
+ * RC11 without load buffering, as an operational model. Every location keeps its last eight stores in modification
+ * order, and a load may see any of them that it is not yet past:
+ *
+ *   - A thread has a view: a set of events, kept as one number per thread (struct clock). Its floor at a location is
+ *     the newest store that an event of the view has read or written there. Loads see the floor or newer.
+ *   - A store publishes with its value what the storing thread's view was (release), or was at its last release
+ *     fence (relaxed). An acquire load adds what it reads to its view; a relaxed one only at the next
+ *     acquire fence. A read-modify-write adds what it read to what it publishes: that is a release sequence. Later
+ *     relaxed stores of the same thread do not continue one (C++20; C11 as published said they do).
+ *   - A store usually goes to the end of the modification order. It may also go before stores that the thread is
+ *     not past, unless that would separate a read-modify-write from the store it read.
+ *   - Seq_cst: one more slot of every clock counts the seq_cst stores of the run. A seq_cst load's floor includes
+ *     the last seq_cst store there, and all that seq_cst fences have seen. A seq_cst fence exchanges views with all
+ *     fences before it, and brings the thread past all seq_cst stores before it. A seq_cst access is no
+ *     fence for the accesses around it.
+ *
+ * Besides the view a thread has `happened`, which takes part in all of this but in what seq_cst does: seeing a store
+ * is not the same as synchronising with it, and only the second excuses a plain access (shadow.c).
+ *
+ * The newest store is in memory itself, so that plain accesses, the C library and futex(2) see it there.
+ *
+ * Not modelled: load buffering (a load that sees a store made possible by it), accesses of different sizes to one
+ * location, and stores older than the last eight. */
+#include "engine.h"
+
+#include <string.h>
+
+#include "shadow.h"
+
+enum { STAMP_STEP = 1 << 12 };      /* leaves room between two stores for later ones that go between them */
+
+static bool acquires(int order)
+{
+    return order != __ATOMIC_RELAXED && order != __ATOMIC_RELEASE;
+}
+
+static bool releases(int order)
+{
+    return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
+}
+
+/* ---- memory itself ---- */
+
+word memory_read(uintptr_t address, unsigned size)
+{
+    switch (size) {
+    case 1: return *(const volatile uint8_t *)address;
+    case 2: return *(const volatile uint16_t *)address;
+    case 4: return *(const volatile uint32_t *)address;
+    case 8: return *(const volatile uint64_t *)address;
+    default: return *(const volatile uint64_t *)address |
+                    (word)*(const volatile uint64_t *)(address + 8) << 64;
+    }
+}
+
+void memory_write(uintptr_t address, unsigned size, word value)
+{
+    switch (size) {
+    case 1: *(volatile uint8_t *)address = (uint8_t)value; break;
+    case 2: *(volatile uint16_t *)address = (uint16_t)value; break;
+    case 4: *(volatile uint32_t *)address = (uint32_t)value; break;
+    case 8: *(volatile uint64_t *)address = (uint64_t)value; break;
+    default:
+        *(volatile uint64_t *)address = (uint64_t)value;
+        *(volatile uint64_t *)(address + 8) = (uint64_t)(value >> 64);
+    }
+}
+
+static word truncate(word value, unsigned size)
+{
+    return size == 16 ? value : value & (((word)1 << 8 * size) - 1);
+}
+
+/* ---- histories ---- */
+
+static struct message *message_at(struct location *location, unsigned place)
+{
+    return &location->messages[location->order[place]];
+}
+
+static struct message *newest(struct location *location)
+{
+    return message_at(location, location->count - 1u);
+}
+
+/* Makes room at `place`; forgets the oldest store when there is none, which moves the place by one. */
+static struct message *message_insert(struct location *location, unsigned place)
+{
+    uint8_t slot = location->count;
+    if (location->count == HISTORY) {
+        slot = location->order[0];
+        for (unsigned i = 1; i < HISTORY; i++)
+            location->order[i - 1] = location->order[i];
+        location->count--;
+        place -= place > 0;
+    }
+    for (unsigned i = location->count; i > place; i--)
+        location->order[i] = location->order[i - 1];
+    location->order[place] = slot;
+    location->count++;
+    struct message *message = &location->messages[slot];
+    uint32_t before = place > 0 ? message_at(location, place - 1)->stamp : 0;
+    if (place + 1u == location->count)
+        message->stamp = before + STAMP_STEP;
+    else
+        message->stamp = before + (message_at(location, place + 1)->stamp - before) / 2;
+    if (message->stamp == before || message->stamp > UINT32_MAX - 2 * STAMP_STEP)
+        explore_fail("explorer: too many stores to one location");
+    return message;
+}
+
+/* What plain code left there before the first atomic access. Its own past is the race check's business. */
+static void begin_history(struct location *location, uint32_t stamp)
+{
+    location->count = 1;
+    location->order[0] = 0;
+    location->overwritten = false;
+    struct message *first = &location->messages[0];
+    memset(first, 0, sizeof *first);
+    first->value = memory_read(location->address, location->size);
+    first->stamp = stamp;
+    first->hash = hash_mix((uint64_t)first->value, (uint64_t)(first->value >> 64) + 3);
+    for (int i = 0; i < CLOCK_SLOTS; i++)
+        location->trails[i].count = 0;
+}
+
+static struct location *new_location(struct cell *cell, uintptr_t address, unsigned size)
+{
+    if (engine.location_count + 1 == LOCATIONS_MAX)
+        explore_fail("explorer: more than %d atomic locations", LOCATIONS_MAX);
+    struct location *location = &engine.locations[++engine.location_count];
+    location->address = address;
+    location->size = (uint8_t)size;
+    uint16_t *head = &cell->location[address >> 2 & 1];
+    location->next = *head;
+    *head = (uint16_t)engine.location_count;
+    for (int i = 0; i < THREADS_MAX; i++)
+        location->looks[i].progress = UINT32_MAX;
+    begin_history(location, STAMP_STEP);
+    location->first = engine.current->id;
+    return location;
+}
+
+static struct location *find_location(uintptr_t address, unsigned size)
+{
+    struct cell *cell = shadow_cell(address);
+    for (unsigned i = cell->location[address >> 2 & 1]; i != 0; i = engine.locations[i].next) {
+        struct location *location = &engine.locations[i];
+        if (location->address != address)
+            continue;
+        if (location->size != size)
+            explore_fail("explorer: atomic accesses of different sizes to %p", (void *)address);
+        if (location->overwritten)
+            begin_history(location, newest(location)->stamp + STAMP_STEP);
+        return location;
+    }
+    return new_location(cell, address, size);
+}
+
+/* ---- views ---- */
+
+static void remember(struct location *location, unsigned slot, uint32_t at, uint32_t stamp)
+{
+    struct trail *trail = &location->trails[slot];
+    unsigned count = trail->count;
+    if (count > 0 && trail->met[count - 1].stamp >= stamp)
+        return;
+    if (count > 0 && trail->met[count - 1].at == at)
+        count--;
+    if (count == HISTORY) {
+        for (unsigned i = 1; i < HISTORY; i++)
+            trail->met[i - 1] = trail->met[i];
+        count--;
+    }
+    trail->met[count].at = at;
+    trail->met[count].stamp = stamp;
+    trail->count = (uint8_t)(count + 1);
+}
+
+static void remember_own(struct location *location, uint32_t stamp)
+{
+    const struct thread *me = engine.current;
+    if (engine.weak)
+        remember(location, (unsigned)me->id, me->happened.at[me->id], stamp);
+}
+
+static uint32_t floor_in(const struct location *location, const struct clock *view)
+{
+    uint32_t floor = 0;
+    for (int slot = 0; slot < CLOCK_SLOTS; slot++) {
+        const struct trail *trail = &location->trails[slot];
+        for (unsigned i = trail->count; i-- > 0;) {
+            if (trail->met[i].at > view->at[slot])
+                continue;
+            floor = trail->met[i].stamp > floor ? trail->met[i].stamp : floor;
+            break;
+        }
+    }
+    return floor;
+}
+
+/* The place of the oldest store that an access of this order may still see. */
+static unsigned floor_place(struct location *location, int order)
+{
+    uint32_t floor = floor_in(location, &engine.current->view);
+    if (order == __ATOMIC_SEQ_CST) {
+        struct clock all = engine.sc_view;
+        all.at[SC_SLOT] = UINT32_MAX;
+        uint32_t sc_floor = floor_in(location, &all);
+        floor = sc_floor > floor ? sc_floor : floor;
+    }
+    unsigned place = location->count - 1u;
+    while (place > 0 && message_at(location, place)->stamp > floor)
+        place--;
+    return place;
+}
+
+static void see(struct location *location, const struct message *message, int order)
+{
+    struct thread *me = engine.current;
+    remember_own(location, message->stamp);
+    clock_join(&me->acquire_happened, &message->happened);
+    if (acquires(order))
+        clock_join(&me->happened, &message->happened);
+    if (engine.weak) {
+        clock_join(&me->acquire_view, &message->view);
+        if (acquires(order))
+            clock_join(&me->view, &message->view);
+    }
+    thread_saw(me, message->hash);
+}
+
+/* `read`: the store that a read-modify-write read, or NULL. */
+static void publish(struct location *location, unsigned place, word value, int order,
+                    const struct message *read)
+{
+    struct thread *me = engine.current;
+    struct clock happened = releases(order) ? me->happened : me->release_happened;
+    struct clock view = releases(order) ? me->view : me->release_view;
+    if (read != NULL) {
+        clock_join(&happened, &read->happened);
+        clock_join(&view, &read->view);
+    }
+    if (place > 0)
+        thread_saw(me, message_at(location, place - 1)->hash);
+    bool at_end = place == location->count;
+    if (!at_end)
+        thread_saw(me, message_at(location, place)->hash);
+    struct message *message = message_insert(location, place);
+    message->value = value;
+    message->by_rmw = read != NULL;
+    message->happened = happened;
+    message->view = view;
+    if (at_end)
+        memory_write(location->address, location->size, value);
+    remember_own(location, message->stamp);
+    if (order == __ATOMIC_SEQ_CST && engine.weak) {
+        remember(location, SC_SLOT, ++engine.sc_stores, message->stamp);
+        thread_saw(me, engine.sc_fence_hash);
+        engine.sc_store_hash += me->hash;
+    }
+    message->hash = me->hash;
+    if (releases(order))
+        thread_tick(me);
+}
+
+/* ---- looking in vain ---- */
+
+static void made_progress(struct thread *me)
+{
+    me->progress++;
+    me->may_spin = false;
+    me->clock_looks = 0;
+    engine.idle_yields = 0;
+}
+
+/* Looking at the same store again and again without storing anything is spinning. */
+static bool looks_in_vain(struct location *location, const struct message *message)
+{
+    struct thread *me = engine.current;
+    unsigned id = (unsigned)me->id;
+    bool same = location->looks[id].progress == me->progress &&
+                location->looks[id].stamp == message->stamp;
+    location->looks[id].progress = me->progress;
+    location->looks[id].stamp = message->stamp;
+    location->looks[id].looks = same ? location->looks[id].looks + 1 : 1;
+    return location->looks[id].looks >= (unsigned)engine.bounds.spin;
+}
+
+/* ---- accesses ---- */
+
+static struct location *enter(uintptr_t address, unsigned size, int order, bool writes, uintptr_t pc)
+{
+    unsigned touch = writes ? TOUCH_READ | TOUCH_WRITE : TOUCH_READ;
+    if (order == __ATOMIC_SEQ_CST)
+        touch |= writes ? TOUCH_SC_READ | TOUCH_SC_WRITE : TOUCH_SC_READ;
+    schedule_point(address, touch);
+    shadow_atomic(address, size, writes, pc);
+    struct location *location = find_location(address, size);
+    if (location->first != engine.current->id)
+        shadow_make_shared(address);
+    return location;
+}
+
+/* Alternatives are counted from the newest store back; the newest costs nothing. */
+static unsigned choose_age(unsigned alternatives)
+{
+    if (alternatives <= 1 || engine.left.stale <= 0)
+        return 0;
+    unsigned age = search_choose_data(alternatives);
+    engine.left.stale -= age != 0;
+    return age;
+}
+
+word model_load(uintptr_t address, unsigned size, int order, uintptr_t pc)
+{
+    struct location *location = enter(address, size, order, false, pc);
+    unsigned age = 0;
+    if (engine.left.stale > 0)
+        age = choose_age(location->count - floor_place(location, order));
+    struct message *message = message_at(location, location->count - 1u - age);
+    word value = message->value;
+    see(location, message, order);
+    TRACE(age ? "load (stale)" : "load", address, value, order_name(order), pc);
+    if (looks_in_vain(location, message))
+        schedule_looked_in_vain();
+    return value;
+}
+
+void model_store(uintptr_t address, unsigned size, word value, int order, uintptr_t pc)
+{
+    struct location *location = enter(address, size, order, true, pc);
+    unsigned place = location->count;
+    if (engine.left.stale > 0) {
+        unsigned places[HISTORY + 1], count = 0;
+        unsigned lowest = floor_place(location, order) + 1;
+        for (unsigned p = location->count; p >= lowest; p--)
+            if (p == location->count || !message_at(location, p)->by_rmw)
+                places[count++] = p;
+        place = places[choose_age(count)];
+    }
+    TRACE(place < location->count ? "store (overtaken)" : "store", address, value, order_name(order), pc);
+    publish(location, place, truncate(value, size), order, NULL);
+    made_progress(engine.current);
+}
+
+static word combine(enum rmw how, word old, word operand)
+{
+    switch (how) {
+    case RMW_SET: return operand;
+    case RMW_ADD: return old + operand;
+    case RMW_SUB: return old - operand;
+    case RMW_AND: return old & operand;
+    case RMW_OR: return old | operand;
+    case RMW_XOR: return old ^ operand;
+    case RMW_NAND: break;
+    }
+    return ~(old & operand);
+}
+
+/* The places of the stores that a read-modify-write may read: those that no other one has read. */
+static unsigned rmw_places(struct location *location, int order, unsigned *places)
+{
+    unsigned count = 0;
+    places[count++] = location->count - 1u;
+    if (engine.left.stale <= 0)
+        return count;
+    for (unsigned p = location->count - 1u, low = floor_place(location, order); p-- > low;)
+        if (!message_at(location, p + 1)->by_rmw)
+            places[count++] = p;
+    return count;
+}
+
+word model_rmw(uintptr_t address, unsigned size, enum rmw how, word operand, int order, uintptr_t pc)
+{
+    struct location *location = enter(address, size, order, true, pc);
+    unsigned places[HISTORY];
+    unsigned place = places[choose_age(rmw_places(location, order, places))];
+    struct message read = *message_at(location, place);
+    word value = truncate(combine(how, read.value, operand), size);
+    see(location, &read, order);
+    TRACE("exchange", address, value, order_name(order), pc);
+    publish(location, place + 1, value, order, &read);
+    if (value != read.value)
+        made_progress(engine.current);
+    else if (looks_in_vain(location, &read))
+        schedule_looked_in_vain();
+    return read.value;
+}
+
+/* A compare-exchange fails on any store it may see that differs, and succeeds on any that equals and that no
+ * other read-modify-write has read. */
+static unsigned cas_places(struct location *location, word expected, int order, unsigned *places)
+{
+    unsigned count = 0, low = location->count - 1u;
+    if (engine.left.stale > 0)
+        low = floor_place(location, order);
+    for (unsigned p = location->count; p-- > low;) {
+        bool last = p + 1u == location->count;
+        if (last || message_at(location, p)->value != expected || !message_at(location, p + 1)->by_rmw)
+            places[count++] = p;
+    }
+    return count;
+}
+
+static bool cas_fails(struct location *location, const struct message *read, int order, uintptr_t pc)
+{
+    see(location, read, order);
+    TRACE("compare-exchange fails on", location->address, read->value, order_name(order), pc);
+    if (looks_in_vain(location, read))
+        schedule_looked_in_vain();
+    return false;
+}
+
+bool model_cas(uintptr_t address, unsigned size, word *expected, word desired, bool weak,
+               int success, int failure, uintptr_t pc)
+{
+    struct location *location = enter(address, size, success, true, pc);
+    unsigned places[HISTORY];
+    unsigned place = places[choose_age(cas_places(location, *expected, success, places))];
+    struct message read = *message_at(location, place);
+    if (read.value != *expected) {
+        *expected = read.value;
+        return cas_fails(location, &read, failure, pc);
+    }
+    if (weak && search_risk(&engine.left.spurious)) {
+        thread_saw(engine.current, 7);
+        return cas_fails(location, &read, failure, pc);
+    }
+    see(location, &read, success);
+    TRACE("compare-exchange", address, desired, order_name(success), pc);
+    publish(location, place + 1, truncate(desired, size), success, &read);
+    made_progress(engine.current);
+    return true;
+}
+
+/* ---- fences ---- */
+
+static void exchange_views(struct thread *thread)
+{
+    thread->view.at[SC_SLOT] = engine.sc_stores;
+    clock_join(&thread->view, &engine.sc_view);
+    engine.sc_view = thread->view;
+    thread_saw(thread, engine.sc_fence_hash);
+    thread_saw(thread, engine.sc_store_hash);
+    engine.sc_fence_hash = thread->hash;
+    engine.sc_store_hash = 0;
+}
+
+void model_fence(struct thread *thread, int order)
+{
+    if (order == __ATOMIC_RELAXED)
+        return;
+    if (acquires(order)) {
+        clock_join(&thread->happened, &thread->acquire_happened);
+        clock_join(&thread->view, &thread->acquire_view);
+    }
+    if (order == __ATOMIC_SEQ_CST && engine.weak)
+        exchange_views(thread);
+    if (releases(order)) {
+        thread->release_happened = thread->happened;
+        thread->release_view = thread->view;
+        thread_tick(thread);
+    }
+}
+
+/* membarrier(2): a seq_cst fence in every thread, wherever it stands. Twice, so that all have seen all. */
+void model_fence_everywhere(void)
+{
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < engine.thread_count; i++)
+            if (engine.threads[i].state != THREAD_ENDED) {
+                thread_saw(&engine.threads[i], engine.current->hash);
+                model_fence(&engine.threads[i], __ATOMIC_SEQ_CST);
+            }
+}
+
+/* The kernel looks at a futex word after a full barrier, and may miss what is still in a store buffer. */
+word model_kernel_load(uintptr_t address)
+{
+    if (engine.left.stale <= 0 || shadow_cell(address)->location[address >> 2 & 1] == 0)
+        return memory_read(address, 4);
+    struct location *location = &engine.locations[shadow_cell(address)->location[address >> 2 & 1]];
+    if (location->address != address || location->size != 4 || location->overwritten)
+        return memory_read(address, 4);
+    unsigned age = choose_age(location->count - floor_place(location, __ATOMIC_RELAXED));
+    struct message *message = message_at(location, location->count - 1u - age);
+    remember_own(location, message->stamp);
+    thread_saw(engine.current, message->hash);
+    return message->value;
+}
+
+void model_begin_run(void)
+{
+    engine.location_count = 0;
+    memset(&engine.sc_view, 0, sizeof engine.sc_view);
+    engine.sc_stores = 0;
+    engine.sc_fence_hash = engine.sc_store_hash = 0;
+}
