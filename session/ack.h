@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ack.h - acknowledging a result by its number, once, from any thread (R7)
+ *
+ *      63 ....... 32 | 31 ............. 0
+ *       generation   |  last acknowledged           delivered: the number given last
+ *
+ * An operation's word says only that *a* result is not acknowledged. Between looking at it and changing it, another
+ * thread may acknowledge that one, and the next may be given: the word looks the same, and a late acknowledgement of
+ * result 3 would take result 4 with it. So the number is won here first, in a word in which nothing ever comes back;
+ * the winner alone then takes step T13 in the operation's word.
+ *
+ *   step           by                order     partner
+ *   N1 begin       start             relaxed   published with the operation's word (T1)
+ *   N2 give        the deliverer     release   N3: who is told a number by the callback finds it delivered
+ *   N3 look        any thread        acquire   N2
+ *   N4 win         any thread        acq_rel   N4 of the number before
+ *
+ * Let a thread want number n. It reads the word: n - 1 was acknowledged last; then N3: n was delivered; then its N4
+ * turns n - 1 into n. The word did not change between, so n was delivered and not acknowledged, and the operation
+ * cannot have ended, because n is still missing. A word of another generation fails N4, so the slot's next owner is
+ * safe. Numbers are compared by their lower 32 bits: to be fooled a thread would have to sleep through 2^31 results.
+ */
+#ifndef SESSION_ACK_H
+#define SESSION_ACK_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "core/handle.h"
+#include "weir/status.h"
+
+struct ack {
+    _Atomic uint64_t word;                                     /* A */
+    _Atomic uint32_t delivered;                                /* A, written by who holds DELIVERY */
+};
+
+/* N1. The operation is not published yet. */
+static inline void ack_begin(struct ack *a, uint32_t generation)
+{
+    atomic_store_explicit(&a->word, (uint64_t)generation << 32, memory_order_relaxed);
+    atomic_store_explicit(&a->delivered, 0, memory_order_relaxed);
+}
+
+/* N2, before the callback. */
+static inline void ack_give(struct ack *a, uint64_t number)
+{
+    atomic_store_explicit(&a->delivered, (uint32_t)number, memory_order_release);
+}
+
+/* N3, N4. OK: the number is the caller's, who now takes T13. ALREADY: it was acknowledged. INVALID: it was not
+ * delivered. STALE: the operation is over. */
+static inline weir_status ack_win(struct ack *a, uint64_t handle, uint64_t number)
+{
+    uint64_t seen = atomic_load_explicit(&a->word, memory_order_acquire);           /* N4 of the one before */
+    if (seen >> 32 != handle_generation(handle))
+        return WEIR_STALE;
+    uint32_t wanted = (uint32_t)number;
+    if ((int32_t)(wanted - (uint32_t)seen) <= 0)
+        return WEIR_ALREADY;
+    uint32_t delivered = atomic_load_explicit(&a->delivered, memory_order_acquire); /* N3 with N2 */
+    if ((int32_t)(wanted - delivered) > 0 || wanted != (uint32_t)seen + 1)
+        return WEIR_INVALID;
+    uint64_t won = (seen & ~UINT64_C(0xffffffff)) | wanted;
+    if (atomic_compare_exchange_strong_explicit(&a->word, &seen, won,
+                                                memory_order_acq_rel, memory_order_acquire))        /* N4 */
+        return WEIR_OK;
+    return seen >> 32 == handle_generation(handle) ? WEIR_ALREADY : WEIR_STALE;
+}
+
+#endif

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* op_steps.h - the steps T1..T17 of an operation's word (op_word.h), and the one way to apply them
+ *
+ * A step answers a status and writes *new: the word to be, which is the old one if the step changes nothing. A status
+ * other than OK may come with a change: a refused post leaves WANT behind. op_move applies a step by compare-and-swap
+ * until it meets no other thread; since each is static inline and named at the call, the compiler makes one loop of it.
+ *
+ * Data beside the word (op.h) is written before the step that publishes it and read after the step that gives the right
+ * to; which step gives which right is in the legend there.
+ */
+#ifndef SESSION_OP_STEPS_H
+#define SESSION_OP_STEPS_H
+
+#include "session/op_word.h"
+
+/* ---- parts of steps: pure ---- */
+
+static inline uint64_t op_with_phase(uint64_t w, enum op_phase phase)
+{
+    return (w & ~(uint64_t)OP_PHASE) | phase;
+}
+
+/* The final is decided: nobody else may decide, no hook may be entered, nothing runs again. */
+static inline uint64_t op_decided(uint64_t w)
+{
+    return op_with_phase(w & ~(uint64_t)(OP_TOKEN | OP_HOOK_SET | OP_WANT), OP_DECIDED);
+}
+
+/* The window has shrunk: whoever waits for room is called again (R7). */
+static inline uint64_t op_with_room(uint64_t w)
+{
+    bool waits = op_phase(w) == OP_PARKED || op_phase(w) == OP_DEFERRED;
+    if (!waits || !op_has(w, OP_WANT) || op_reason(w) != 0)
+        return w;
+    return op_with_phase(w & ~(uint64_t)OP_WANT, OP_QUEUED);
+}
+
+/* The last touch frees. Every step that takes something away ends here. */
+static inline uint64_t op_settled(uint64_t w)
+{
+    return op_is_out(w) && !op_has(w, OP_STACK) ? slot_word_next(w) : w;
+}
+
+/* ---- the steps: pure. *new is the old word before the call. ---- */
+
+typedef weir_status op_step_fn(uint64_t old, uint32_t arg, uint64_t *new);
+
+/* T1: the word for the store that publishes. */
+static inline uint64_t op_born(uint64_t free, bool handle, bool pull)
+{
+    weir_assert(slot_word_is_free(free));
+    return slot_word_with(free, OP_QUEUED | (handle ? (uint32_t)OP_HANDLE : 0) | (pull ? (uint32_t)OP_PULL : 0));
+}
+
+/* T2. BUSY: not waiting to be run, somebody was faster. */
+static inline weir_status op_claim(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    if (op_phase(old) != OP_QUEUED)
+        return WEIR_BUSY;
+    weir_assert(op_reason(old) == 0);
+    *new = op_with_phase((old | OP_STACK) & ~(uint64_t)OP_WANT, OP_RUNNING);
+    return WEIR_OK;
+}
+
+/* Where T3 leads while nothing is decided. */
+static inline uint64_t op_returned(uint64_t w, uint32_t traits)
+{
+    bool full = op_held(w) >= (traits & OP_WINDOW);
+    if (op_has(w, OP_TOKEN))
+        return op_has(w, OP_WANT) && !full && op_reason(w) == 0 ? op_with_phase(w & ~(uint64_t)OP_WANT, OP_QUEUED)
+                                                                : op_with_phase(w, OP_DEFERRED);
+    if ((traits & OP_AGAIN) == 0 || op_reason(w) != 0)
+        return op_decided(w);
+    return op_has(w, OP_WANT) && full ? op_with_phase(w, OP_PARKED)
+                                      : op_with_phase(w & ~(uint64_t)OP_WANT, OP_QUEUED);
+}
+
+/* T3. What the work answered, and the message, are written before. */
+static inline weir_status op_return(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    weir_assert(op_has(old, OP_STACK));
+    uint64_t w = old & ~(uint64_t)OP_STACK;
+    *new = op_phase(w) == OP_RUNNING ? op_returned(w, traits) : op_settled(w);
+    return WEIR_OK;
+}
+
+/* T4. OK: won. ALREADY: a cancel won before. TOO_LATE: the final was decided before. */
+static inline weir_status op_cancel(uint64_t old, uint32_t reason, uint64_t *new)
+{
+    weir_assert(reason > 0 && reason <= 0xff);
+    if (op_reason(old) != 0)
+        return WEIR_ALREADY;
+    if (op_is_decided(old))
+        return WEIR_TOO_LATE;
+    uint64_t w = old | reason << OP_REASON_SHIFT;
+    bool running = op_phase(w) == OP_RUNNING;
+    if (op_has(w, OP_TOKEN) && op_has(w, OP_HOOK_SET))
+        *new = running ? w : op_with_phase(w & ~(uint64_t)OP_WANT, OP_DEFERRED); /* the hook's answer decides */
+    else if (running && !op_has(w, OP_TOKEN))
+        *new = w;                                              /* the work's return decides; poll and hook tell it */
+    else
+        *new = op_decided(w);                                  /* if RUNNING, its final waits for STACK */
+    return WEIR_OK;
+}
+
+/* T5. CANCELED; AGAIN: the window is full, and WANT remembers it. The item is written before. */
+static inline weir_status op_post(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if (op_reason(old) != 0 || op_is_decided(old))
+        return WEIR_CANCELED;
+    if (op_held(old) >= (traits & OP_WINDOW)) {
+        *new = old | OP_WANT;
+        return WEIR_AGAIN;
+    }
+    *new = (old + OP_PENDING_ONE) & ~(uint64_t)OP_WANT;
+    return WEIR_OK;
+}
+
+static inline weir_status op_token_is_void(uint64_t w)
+{
+    return op_reason(w) != 0 ? WEIR_CANCELED : WEIR_STALE;
+}
+
+/* T6, to post. CANCELED, STALE: the token is of no use. BUSY: another thread uses it. AGAIN: as T5. */
+static inline weir_status op_hold_to_post(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if (!op_has(old, OP_TOKEN) || op_reason(old) != 0)
+        return op_token_is_void(old);
+    if (op_has(old, OP_HOLD))
+        return WEIR_BUSY;
+    if (op_held(old) >= (traits & OP_WINDOW)) {
+        *new = old | OP_WANT;
+        return WEIR_AGAIN;
+    }
+    *new = old | OP_HOLD;
+    return WEIR_OK;
+}
+
+/* T7 of a post. CANCELED: a cancel won between; nothing was posted. */
+static inline weir_status op_commit_post(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    weir_assert(op_has(old, OP_HOLD));
+    uint64_t w = old & ~(uint64_t)OP_HOLD;
+    if (op_reason(old) != 0 || op_is_decided(old)) {
+        *new = op_settled(w);
+        return WEIR_CANCELED;
+    }
+    *new = (w + OP_PENDING_ONE) & ~(uint64_t)OP_WANT;
+    return WEIR_OK;
+}
+
+/* T6, to complete. The final is the token's from here on; T7 lets it go. CANCELED, STALE, BUSY: nothing was taken. */
+static inline weir_status op_hold_to_complete(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    if (!op_has(old, OP_TOKEN))
+        return op_token_is_void(old);
+    if (op_has(old, OP_HOLD))
+        return WEIR_BUSY;
+    *new = op_decided(old) | OP_HOLD;
+    return WEIR_OK;
+}
+
+/* T7 of a completion. */
+static inline weir_status op_commit_complete(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    weir_assert(op_has(old, OP_HOLD));
+    *new = op_settled(old & ~(uint64_t)OP_HOLD);
+    return WEIR_OK;
+}
+
+/* T8. ALREADY; CANCELED: a cancel has won, so nobody could tell the deferred work. */
+static inline weir_status op_defer(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    if (op_reason(old) != 0 || op_is_decided(old))
+        return WEIR_CANCELED;
+    if (op_has(old, OP_TOKEN))
+        return WEIR_ALREADY;
+    *new = old | OP_TOKEN;
+    return WEIR_OK;
+}
+
+/* T9. The hook is written before. CANCELED: too late, it is not registered. TOO_LATE: the token has completed. */
+static inline weir_status op_hook_set(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    if (op_reason(old) != 0)
+        return WEIR_CANCELED;
+    if (op_is_decided(old))
+        return WEIR_TOO_LATE;
+    *new = old | OP_HOOK_SET;
+    return WEIR_OK;
+}
+
+/* T9. BUSY: the hook is being called; wait until it has returned, unless it is the caller. To remove a hook that a
+ * cancel has made due makes deferred work one without a hook, which is final at the cancel. */
+static inline weir_status op_hook_clear(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    if (op_has(old, OP_HOOK_BUSY))
+        return WEIR_BUSY;
+    bool was_due = op_has(old, OP_HOOK_SET) && op_reason(old) != 0 && op_has(old, OP_TOKEN);
+    *new = was_due ? op_decided(old) : old & ~(uint64_t)OP_HOOK_SET;
+    return WEIR_OK;
+}
+
+/* T10. TOO_LATE: it was removed, or the final is decided: never enter it now. */
+static inline weir_status op_hook_enter(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    if ((op_steps(old) & OP_STEP_HOOK) == 0)
+        return WEIR_TOO_LATE;
+    *new = (old & ~(uint64_t)OP_HOOK_SET) | OP_HOOK_BUSY;
+    return WEIR_OK;
+}
+
+/* T10. answer: nothing uses the context any more; it counts for deferred work. */
+static inline weir_status op_hook_leave(uint64_t old, uint32_t answer, uint64_t *new)
+{
+    weir_assert(op_has(old, OP_HOOK_BUSY));
+    uint64_t w = old & ~(uint64_t)OP_HOOK_BUSY;
+    *new = answer != 0 && op_has(w, OP_TOKEN) ? op_decided(w) : w;
+    return WEIR_OK;
+}
+
+/* T11 gives the right to call one of these. */
+enum op_taken { OP_TAKEN_ITEM, OP_TAKEN_FINAL, OP_TAKEN_DISCARD, OP_TAKEN_DROP, OP_TAKEN_PURGE };
+
+/* What T11 took, from the word before it. PURGE: everything unread of a closed pull operation. DISCARD: everything that
+ * waits, because of a cancel. The others: one. */
+static inline enum op_taken op_taken(uint64_t old, uint32_t traits)
+{
+    if ((op_steps(old) & OP_STEP_DROP) != 0)
+        return op_has(old, OP_PULL) && !op_has(old, OP_HANDLE) ? OP_TAKEN_PURGE : OP_TAKEN_DROP;
+    if (op_has(old, OP_PULL) || op_pending(old) == 0)
+        return OP_TAKEN_FINAL;
+    return (traits & OP_DISCARDS) != 0 && op_reason(old) != 0 ? OP_TAKEN_DISCARD : OP_TAKEN_ITEM;
+}
+
+/* Does the caller's acknowledgement come later than the callback's return? Nobody asks for it after an abandon. */
+static inline bool op_acks_later(uint64_t w, uint32_t traits)
+{
+    return (traits & OP_MANUAL) != 0 && !op_has(w, OP_PULL) && op_phase(w) != OP_ABANDONED;
+}
+
+/* T11. BUSY: nothing to take, somebody was faster. With manual acknowledgement UNACKED is set before the callback,
+ * inside which the acknowledgement may come. The final of a pull operation takes what a cancel discards with it, in
+ * the same step, since weir_op_next takes items too. */
+static inline weir_status op_take(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if ((op_steps(old) & (OP_STEP_DELIVER | OP_STEP_DROP)) == 0)
+        return WEIR_BUSY;
+    enum op_taken taken = op_taken(old, traits);
+    uint64_t w = old | OP_DELIVERY;
+    if (op_acks_later(old, traits) && taken == OP_TAKEN_ITEM)
+        w = (w - OP_PENDING_ONE) | OP_UNACKED;
+    if (op_acks_later(old, traits) && taken == OP_TAKEN_FINAL)
+        w |= OP_UNACKED;
+    if (op_has(old, OP_PULL) && taken == OP_TAKEN_FINAL && (traits & OP_DISCARDS) != 0 && op_reason(old) != 0)
+        w &= ~OP_PENDING;
+    *new = w;
+    return WEIR_OK;
+}
+
+/* T12 of an item. */
+static inline weir_status op_put_item(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    weir_assert(op_has(old, OP_DELIVERY));
+    uint64_t w = old & ~(uint64_t)OP_DELIVERY;
+    bool acked_now = !op_acks_later(old, traits);              /* as at T11: an abandon waits for DELIVERY */
+    weir_assert(!acked_now || op_pending(w) > 0);
+    *new = op_settled(acked_now ? op_with_room(w - OP_PENDING_ONE) : w);
+    return WEIR_OK;
+}
+
+/* T12 of what a cancel discarded: posting has ended, so it is all there was. */
+static inline weir_status op_put_discard(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    *new = op_settled(old & ~(OP_DELIVERY | OP_PENDING));
+    return WEIR_OK;
+}
+
+/* T12 of one acknowledged item, dropped. */
+static inline weir_status op_put_drop(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    weir_assert(op_has(old, OP_DELIVERY) && op_has(old, OP_DROP));
+    *new = op_settled(op_with_room(old & ~(uint64_t)(OP_DELIVERY | OP_DROP)));
+    return WEIR_OK;
+}
+
+/* T12 of all that was unread. Nobody else adds or takes: the handle is closed, and the cancel in it has ended
+ * posting. */
+static inline weir_status op_put_purge(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    *new = op_settled(old & ~(OP_DELIVERY | OP_DROP | OP_UNACKED | OP_PENDING));
+    return WEIR_OK;
+}
+
+/* T12 of the final. */
+static inline weir_status op_put_final(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    weir_assert(op_has(old, OP_DELIVERY));
+    *new = op_settled(op_with_phase(old & ~(uint64_t)OP_DELIVERY, OP_DONE));
+    return WEIR_OK;
+}
+
+static inline uint64_t op_acked(uint64_t w, uint32_t traits)
+{
+    w &= ~(uint64_t)OP_UNACKED;
+    return (traits & OP_DROPS) != 0 ? w | OP_DROP : op_with_room(w);
+}
+
+/* T13, by who has won the number (ack.h). STALE: an abandon acknowledged first. */
+static inline weir_status op_ack(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if (!op_has(old, OP_UNACKED) || op_has(old, OP_PULL))
+        return WEIR_STALE;
+    *new = op_settled(op_acked(old, traits));
+    return WEIR_OK;
+}
+
+/* T14. STALE: it is closed. A pull operation is cancelled with it; if its kind drops, a worker drops what is left. */
+static inline weir_status op_close(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if (!op_has(old, OP_HANDLE))
+        return WEIR_STALE;
+    uint64_t w = old;
+    if (op_has(old, OP_PULL)) {
+        (void)op_cancel(old, OP_BY_USER, &w);                  /* lost: the cancel before holds */
+        w |= (traits & OP_DROPS) != 0 ? (uint32_t)OP_DROP : 0;
+    }
+    *new = op_settled(w & ~(uint64_t)OP_HANDLE);
+    return WEIR_OK;
+}
+
+/* T15: comes in, and acknowledges what it was given last time. STALE; INVALID: not a pull operation; BUSY: another
+ * thread is inside. While the item before is not dropped yet, this one stays UNACKED and T15 take answers AGAIN. */
+static inline weir_status op_next_enter(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if (!op_has(old, OP_PULL))
+        return WEIR_INVALID;
+    if (!op_has(old, OP_HANDLE))
+        return WEIR_STALE;
+    if (op_has(old, OP_WAITER))
+        return WEIR_BUSY;
+    bool acks = op_has(old, OP_UNACKED) && !op_has(old, OP_DROP);
+    *new = (acks ? op_acked(old, traits) : old) | OP_WAITER;
+    return WEIR_OK;
+}
+
+/* T15: OK: an item is the caller's; ALREADY: the final is; AGAIN: neither yet; STALE: the handle was closed
+ * meanwhile. */
+static inline weir_status op_next_take(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    weir_assert(op_has(old, OP_WAITER));
+    if (!op_has(old, OP_HANDLE))
+        return WEIR_STALE;
+    if (op_has(old, OP_UNACKED) && op_has(old, OP_DROP))
+        return WEIR_AGAIN;
+    uint64_t w = op_has(old, OP_UNACKED) ? op_acked(old, traits) : old;
+    *new = op_pending(w) > 0 ? (w - OP_PENDING_ONE) | OP_UNACKED : w;
+    if (op_pending(w) > 0)
+        return WEIR_OK;
+    return op_phase(w) == OP_DONE ? WEIR_ALREADY : WEIR_AGAIN;
+}
+
+/* T15: goes out. */
+static inline weir_status op_next_exit(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    (void)traits;
+    weir_assert(op_has(old, OP_WAITER));
+    *new = op_settled(old & ~(uint64_t)OP_WAITER);
+    return WEIR_OK;
+}
+
+/* T16. OK: whatever it waited for, it waits no more; if the final was not delivered, it is ABANDONED. BUSY: the
+ * library or a callback is at it, look again later. NOT_FOUND: it waits for nothing that can be abandoned. What a
+ * pull operation holds is purged by a worker when the thread inside weir_op_next, which is woken, has gone. */
+static inline weir_status op_abandon(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    bool waits = op_has(old, OP_STACK | OP_TOKEN | OP_UNACKED | OP_HANDLE) && !op_is_out(old);
+    if (!waits || op_phase(old) == OP_ABANDONED)
+        return WEIR_NOT_FOUND;
+    if (op_has(old, OP_HOLD | OP_HOOK_BUSY | OP_DELIVERY) || (op_reason(old) == 0 && !op_is_decided(old)))
+        return WEIR_BUSY;
+    uint64_t w = op_phase(old) == OP_DONE ? old : op_with_phase(op_decided(old), OP_ABANDONED);
+    bool pull = op_has(old, OP_PULL);
+    bool drops = (traits & OP_DROPS) != 0 && (pull || op_has(old, OP_UNACKED));
+    w &= ~(uint64_t)(pull ? OP_HANDLE : OP_HANDLE | OP_UNACKED);
+    *new = op_settled(w | (drops ? (uint32_t)OP_DROP : 0));
+    return WEIR_OK;
+}
+
+/* T4 and T11 in one, for the sweep: what waits in a queue is decided and taken by one step. OK: taken, see op_taken.
+ * AGAIN: cancelled, but nothing to take now. ALREADY, TOO_LATE: nothing changed. */
+static inline weir_status op_sweep(uint64_t old, uint32_t arg, uint64_t *new)
+{
+    uint64_t w = old;
+    weir_status won = op_cancel(old, arg >> 24, &w);
+    if (won != WEIR_OK)
+        return won;
+    *new = w;
+    return op_take(w, arg & 0xffffff, new) == WEIR_OK ? WEIR_OK : WEIR_AGAIN;
+}
+
+/* ---- applying a step ---- */
+
+struct op_change {
+    uint64_t old, new;                                         /* equal: nothing changed */
+};
+
+/* T2..T16 on a word of which the caller knows that its life cannot end under it. */
+static inline weir_status op_move(struct slot *slot, op_step_fn *step, uint32_t arg, struct op_change *change)
+{
+    /* acquire, and acq_rel below: every step sees what those before it published (E1..E6, table in op_word.h) */
+    uint64_t old = atomic_load_explicit(&slot->word, memory_order_acquire);
+    for (;;) {
+        uint64_t new = old;
+        weir_status status = step(old, arg, &new);
+        change->old = old;
+        change->new = new;
+        if (new == old)
+            return status;
+        if (atomic_compare_exchange_weak_explicit(&slot->word, &old, new, memory_order_acq_rel, memory_order_acquire))
+            return status;
+    }
+}
+
+/* The same for callers that have only a handle: STALE, and nothing done, once the slot is somebody else's. */
+static inline weir_status op_move_at(struct slot *slot, uint64_t handle, op_step_fn *step, uint32_t arg,
+                                     struct op_change *change)
+{
+    /* acquire, acq_rel: as in op_move */
+    uint64_t old = atomic_load_explicit(&slot->word, memory_order_acquire);
+    for (;;) {
+        if (!slot_word_matches(old, handle))
+            return WEIR_STALE;
+        uint64_t new = old;
+        weir_status status = step(old, arg, &new);
+        change->old = old;
+        change->new = new;
+        if (new == old)
+            return status;
+        if (atomic_compare_exchange_weak_explicit(&slot->word, &old, new, memory_order_acq_rel, memory_order_acquire))
+            return status;
+    }
+}
+
+/* T1. The rows are filled; from here on workers and holders of the handle see the operation. */
+static inline void op_publish(struct slot *slot, bool handle, bool pull)
+{
+    /* relaxed: the slot is the starter's alone, who took it from the free map with acquire */
+    uint64_t free = atomic_load_explicit(&slot->word, memory_order_relaxed);
+    /* release: E1, partner T2; a claim would see rows of the slot's last owner */
+    atomic_store_explicit(&slot->word, op_born(free, handle, pull), memory_order_release);
+}
+
+/* T17, in place of T12 put: the final of a sealed word was delivered. Returns the free word. */
+static inline uint64_t op_retire(struct slot *slot, uint64_t sealed)
+{
+    weir_assert(op_is_sealed(sealed));
+    uint64_t free = slot_word_next(sealed);
+    /* release: who finds the word free, or looks for a stale handle, sees the callback's effects; partner T1's owner */
+    atomic_store_explicit(&slot->word, free, memory_order_release);
+    return free;
+}
+
+/* The reason of the cancel that won, 0 for none: the poll. */
+static inline uint32_t op_poll(const struct slot *slot)
+{
+    /* relaxed: nothing to see in the common case, and then nothing to order */
+    if (op_reason(atomic_load_explicit(&slot->word, memory_order_relaxed)) == 0)
+        return 0;
+    /* acquire: E6, partner T4; the work may read what the canceller wrote before */
+    return op_reason(atomic_load_explicit(&slot->word, memory_order_acquire));
+}
+
+#endif
