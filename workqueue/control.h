@@ -64,12 +64,13 @@ struct control_handler {
     void *ctx;
 };
 
-/* I: fixed while the thread runs, A: atomic. */
+/* I: fixed while the thread runs, A: atomic, C: who starts and stops the thread. */
 struct control {
     CACHE_ALIGNED _Atomic uint32_t word;            /* A: K1..K3 */
     int epoll;                                      /* I */
     int event;                                      /* I */
     int timer;                                      /* I */
+    bool runs;                                      /* C: there is a thread to be joined */
     const struct log *log;                          /* I */
     control_ready_fn *ready;                        /* I */
     void *ready_ctx;                                /* I */

@@ -14,13 +14,13 @@
  * the time-out won, the descriptor is asked once more, so ready == 0 says that it was not ready then.
  *
  * The starter. Adding the descriptor can fail, so it comes first, and from then on the item may be won
- * by anybody, while the starter is still busy with it. A second word, the stage, holds the item until
+ * by anybody while the starter is still busy with it. A second word, the stage, holds the item until
  * both are through:
  *
- *      STARTING --D2 starter is through--> 0          the winner tells the control thread
- *         | D1 won                         | D1 won
- *         v                                v
- *      STARTING|WON --D2--> WON            WON        the starter tells, or the winner
+ *      STARTING --D2--> ADDED             who wins later, tells
+ *         | D1             | D1
+ *         v                v
+ *   STARTING|WON --D2--> ADDED|WON        who won before, leaves it to the starter to tell
  *
  *   step       by           order    partner, and what breaks without it
  *   D1 won     the winner   acq_rel  release: D2, the starter that tells hands on what the winner did.
@@ -31,14 +31,21 @@
  *   D5 join    the starter  release  D6: the item's fields. Without it the list is of rubbish
  *   D6 enlist  control      acquire  D5
  *
- * Both D1 and D2 are read-modify-writes of one word, so exactly one of the two comes second and
- * tells. The control thread, which wins for events, needs no message if it comes second.
+ * D1 and D2 are read-modify-writes of one word, so exactly one of the two comes second and tells.
+ * The control thread, which wins for events, needs no message if it comes second. Adding fails, but a
+ * cancel has won meanwhile: the start has succeeded, as an item that was never in the set.
  *
- * The list of all armed waits exists for the application's end only. A starter joins by a CAS (D5)
- * before D2, without waking anybody; the control thread moves who joined into its list whenever it
- * runs. It reads the told ones before the joined ones: who is told of has joined before, so every
- * item that it lets go of is in the list. At the end the list of joiners gets a mark that makes every
- * later joiner wake the control thread; it ends them like the others.
+ * The list of all armed waits exists for the end only. A starter joins by a CAS (D5) before D2,
+ * without waking anybody; the control thread moves who joined into its list whenever it runs. It
+ * reads the told ones before the joined ones: who is told of has joined before, so every item that it
+ * lets go of is in the list.
+ *
+ * The end. A barrier (core/barrier.h) counts the items from before the adding until they are let go,
+ * and one place for the application. fdwaits_shutdown shuts it: later starts answer WEIR_SHUTDOWN. The
+ * control thread leaves a mark where joiners join, so that whoever comes later wakes it, and ends
+ * what is in its list. A wait that was won before by somebody who has not told yet is waited for:
+ * the last one out of the barrier, with the application's own place given up (fdwaits_stop), asks
+ * the control thread to stop. So it does not stop while an item depends on it.
  *
  * A descriptor that its user closes before the last call is forgotten by the kernel: the wait then
  * ends by time-out, cancel or the application's end. If another descriptor to the same file is
@@ -59,14 +66,16 @@
 
 #include <weir/workqueue.h>
 
+#include "core/barrier.h"
 #include "core/cache.h"
 #include "workqueue/control.h"
 #include "workqueue/timers.h"
 
 enum {
     FDWAIT_STARTING = 1,                            /* the starter is still busy with it */
-    FDWAIT_WON = 2,                                 /* the phase has left ARMED */
-    FDWAIT_EXPIRED = 4,                             /* by the time-out: it is out of the wheel */
+    FDWAIT_ADDED = 2,                               /* it is in the epoll set */
+    FDWAIT_WON = 4,                                 /* the phase has left ARMED */
+    FDWAIT_EXPIRED = 8,                             /* by the time-out: it is out of the wheel */
 };
 
 /* The view of a weir_fdwait from inside. aux[1] is the link of the told ones.
@@ -85,6 +94,8 @@ _Static_assert(sizeof(struct fdwait) == sizeof(weir_fdwait), "struct fdwait is t
 struct fdwaits {
     CACHE_ALIGNED _Atomic uintptr_t joined;         /* A: last that joined, and the mark */
     _Atomic(struct fdwait *) told;                  /* A: last that was told of */
+    barrier inside;                                 /* items, and one for the application */
+    _Atomic bool ending;                            /* A: fdwaits_shutdown was called */
     struct fdwait *waits;                           /* K: armed, doubly linked */
     struct fdwait *harvested;                       /* K: won by events of this round */
     struct timers *timers;                          /* I */
@@ -100,14 +111,17 @@ void fdwaits_init(struct fdwaits *fdwaits, struct timers *timers, struct control
 void fdwaits_fini(struct fdwaits *fdwaits);
 
 /* A fresh item of kind JOB_FDWAIT with all that queue_dispatch needs. Not OK: BUSY, INVALID, SYSTEM,
- * and the item is as it was before. deadline WEIR_FOREVER: no time-out. */
+ * SHUTDOWN, and the item is as it was before. deadline WEIR_FOREVER: no time-out. */
 weir_status fdwaits_start(struct fdwaits *fdwaits, struct fdwait *wait, int64_t deadline);
 
 /* For weir_job_cancel, kind JOB_FDWAIT, after its own move ARMED -> ENDING. The caller's last touch. */
 void fdwaits_cancelled(struct fdwaits *fdwaits, struct job *job);
 
-/* Every armed wait ends with WEIR_SHUTDOWN, and so does whatever is started from now on. Any thread. */
+/* Every armed wait ends with WEIR_SHUTDOWN, and starting answers it. Any thread, any number of times. */
 void fdwaits_shutdown(struct fdwaits *fdwaits);
+
+/* After it, once: the control thread stops as soon as no wait needs it. */
+void fdwaits_stop(struct fdwaits *fdwaits);
 
 static inline struct fdwait *fdwait_of(struct job *job) { return (struct fdwait *)job; }
 

@@ -54,7 +54,8 @@ static void prepare_arm(struct timer *timer, int64_t deadline)
 {
     timer->node.next = NULL;
     timer->node.deadline = deadline;
-    /* relaxed: nobody else may look before the phase becomes ARMED, which releases it (S1) */
+    /* relaxed: nobody else looks before the phase becomes ARMED, which releases it (S1); for a wait, before its
+     * starter is through (D2 of fdwait.h) */
     atomic_store_explicit(stage_of(timer), TIMER_NEW, memory_order_relaxed);
 }
 
@@ -248,6 +249,12 @@ void timers_arm(struct timers *timers, struct timer *timer, int64_t deadline, in
     prepare_arm(timer, deadline);
     timer->period = period;
     job_begin(&timer->job, JOB_ARMED); /* S1 */
+    submit_item(timers, timer);
+}
+
+void timers_join(struct timers *timers, struct timer *timer, int64_t deadline)
+{
+    prepare_arm(timer, deadline);
     submit_item(timers, timer);
 }
 

@@ -62,7 +62,8 @@
  * Internal timers (struct timer of kind JOB_INTERNAL: deadlines of operations, the control thread's
  * own) go the same way, but their function is called in place, on the owner's thread, with WEIR_OK,
  * WEIR_CANCELED or WEIR_SHUTDOWN, exactly once for each timers_arm. It must be short; it may arm and
- * disarm any timer, also its own (those go through the intake), and free its memory.
+ * disarm any timer, also its own (those go through the intake), and free its memory. Who arms again
+ * after WEIR_SHUTDOWN is called with it again.
  *
  * The end: timers_shutdown sets ending and asks for a pass, which makes the wheel refuse: everything
  * in it ends with WEIR_SHUTDOWN, and so does at once whatever is armed later. A start that raced with
@@ -155,7 +156,10 @@ void timers_rearm(struct timers *timers, struct job *job);
 void timer_init_internal(struct timer *timer, weir_job_fn *fn, void *ctx);
 bool timers_disarm(struct timers *timers, struct timer *timer);
 
-/* For descriptor waits, after the phase has left ARMED: dispatch once it is out of the wheel. */
+/* The time-out of a descriptor wait, whose phase is its own business: it may have left ARMED already. */
+void timers_join(struct timers *timers, struct timer *timer, int64_t deadline);
+
+/* After the phase has left ARMED, unless it was by the time-out: dispatch once it is out of the wheel. */
 void timers_release(struct timers *timers, struct timer *timer);
 
 /* ---- the application ---- */

@@ -5,11 +5,13 @@
  *
  *   waits_init        descriptors and tables; nothing runs
  *   waits_start       the control thread runs
- *   waits_shutdown    every item that waits is on its way to its last call, with WEIR_SHUTDOWN, or
- *                     will be before the control thread stops; later ones go the same way
- *   waits_stop        joins the control thread. Nobody else is inside any more but workers. The thread
- *                     goes round once more before it ends, so what was asked before is done
- *   waits_fini
+ *   waits_shutdown    no call from outside is inside any more. Every item that waits is on its way to its last
+ *                     call, with WEIR_SHUTDOWN; a worker that starts one all the same is refused, or it goes
+ *                     the same way
+ *   waits_stop        joins the control thread. It ends when no wait needs it any more, which takes no longer than
+ *                     a worker needs to finish a call of weir_fdwait_start or weir_job_cancel that is under way.
+ *                     Timers do not need it any more
+ *   waits_fini        stops what still runs; for an open that failed half-way, too
  *
  * Handlers of other modules (control_handle) go between init and start.
  */
