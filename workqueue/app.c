@@ -22,27 +22,25 @@ enum { THREAD_NAME_MAX = 8, GUEST_FORKS = 256 };
 
 /* ---- enter, leave ---- */
 
-weir_status app_enter(uint64_t bits, enum handle_kind kind, struct app_ref *ref)
+weir_status app_enter_pinned(uint64_t bits, enum handle_kind kind, struct app_ref *ref)
 {
-    struct worker *self = worker_self();
-    if (self == NULL || self->app->place.index != handle_app(bits) || !handle_is_plausible(bits, kind)) {
-        weir_status status = registry_pin(bits, kind, &ref->pin);
-        if (status == WEIR_OK)
-            ref->app = ref->pin.app;
-        return status;
-    }
-    if (registry_is_forked(&self->app->place))
-        return WEIR_FORKED;
-    if (kind == HANDLE_APP && bits != self->app->handle.bits)
-        return WEIR_STALE;
-    *ref = (struct app_ref){ .app = self->app };
-    return WEIR_OK;
+    weir_status status = registry_pin(bits, kind, &ref->pin);
+    if (status == WEIR_OK)
+        ref->app = ref->pin.app;
+    return status;
 }
 
-void app_leave(struct app_ref *ref)
+weir_status app_enter_own(struct app *own, uint64_t bits, enum handle_kind kind, struct app_ref *ref)
 {
-    if (ref->pin.count != NULL)
-        registry_unpin(&ref->pin);
+    if (!handle_is_plausible(bits, kind))
+        return WEIR_INVALID;
+    if (registry_is_forked(&own->place))
+        return WEIR_FORKED;
+    if (kind == HANDLE_APP && bits != own->handle.bits)
+        return WEIR_STALE;
+    ref->app = own;
+    ref->pin.count = NULL;
+    return WEIR_OK;
 }
 
 /* ---- lanes ---- */
@@ -119,27 +117,19 @@ void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size
         idle_notify(&app->idle);
 }
 
-size_t app_lane_enter(struct app *app, uint32_t lane, size_t count)
+bool app_lane_enter_limited(struct app *app, uint32_t lane)
 {
-    uint32_t limit = app->options.lane_limit;
-    if (limit == 0)
-        return count;
     uint32_t waiting = atomic_load_explicit(&app->lane_counts[lane], memory_order_seq_cst);               /* F1 */
-    uint32_t room;
-    do {
-        room = waiting < limit ? limit - waiting : 0;
-        room = room < count ? room : (uint32_t)count;
-        if (room == 0)
-            return 0;
-    } while (!atomic_compare_exchange_weak_explicit(&app->lane_counts[lane], &waiting, waiting + room,
-                                                    memory_order_seq_cst, memory_order_seq_cst));         /* F1 */
-    return room;
+    do
+        if (waiting >= app->options.lane_limit)
+            return false;
+    while (!atomic_compare_exchange_weak_explicit(&app->lane_counts[lane], &waiting, waiting + 1,
+                                                  memory_order_seq_cst, memory_order_seq_cst));           /* F1 */
+    return true;
 }
 
-void app_lane_leave(struct app *app, uint32_t lane)
+void app_lane_leave_limited(struct app *app, uint32_t lane)
 {
-    if (app->options.lane_limit == 0)
-        return;
     (void)atomic_fetch_sub_explicit(&app->lane_counts[lane], 1, memory_order_seq_cst);                    /* F1 */
     room_post(&app->lane_room);
 }

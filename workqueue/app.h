@@ -84,9 +84,24 @@ struct app_ref {
     struct registry_pin pin;                             /* .count NULL: this thread is the application's own */
 };
 
-/* OK; INVALID, STALE, FORKED: nothing to leave. */
-weir_status app_enter(uint64_t bits, enum handle_kind kind, struct app_ref *ref);
-void app_leave(struct app_ref *ref);
+/* The two halves of app_enter: by a pin, or because this thread is the application's own. */
+weir_status app_enter_pinned(uint64_t bits, enum handle_kind kind, struct app_ref *ref);
+weir_status app_enter_own(struct app *own, uint64_t bits, enum handle_kind kind, struct app_ref *ref);
+
+/* OK; INVALID, STALE, FORKED, SHUTDOWN: nothing to leave. */
+static inline weir_status app_enter(uint64_t bits, enum handle_kind kind, struct app_ref *ref)
+{
+    struct worker *self = worker_self();
+    if (self != NULL && self->app->place.index == handle_app(bits))
+        return app_enter_own(self->app, bits, kind, ref);
+    return app_enter_pinned(bits, kind, ref);
+}
+
+static inline void app_leave(struct app_ref *ref)
+{
+    if (ref->pin.count != NULL)
+        registry_unpin(&ref->pin);
+}
 
 static inline bool app_is_closing(const struct app *app)
 {
@@ -100,9 +115,20 @@ void app_push(struct app *app, uint32_t lane, struct job *job);
 /* The same for several, with one publication where the queue allows it, and one wake-up. */
 void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size_t count);
 
-/* Room for count more jobs in a lane with a limit: how many there is room for. */
-size_t app_lane_enter(struct app *app, uint32_t lane, size_t count);
-void app_lane_leave(struct app *app, uint32_t lane);
+/* One more job in a lane, if there is room. */
+bool app_lane_enter_limited(struct app *app, uint32_t lane);
+void app_lane_leave_limited(struct app *app, uint32_t lane);
+
+static inline bool app_lane_enter(struct app *app, uint32_t lane)
+{
+    return app->options.lane_limit == 0 || app_lane_enter_limited(app, lane);
+}
+
+static inline void app_lane_leave(struct app *app, uint32_t lane)
+{
+    if (app->options.lane_limit != 0)
+        app_lane_leave_limited(app, lane);
+}
 
 /* A worker struct for the calling thread, which lends itself; NULL: all are taken. */
 struct worker *app_guest_begin(struct app *app);

@@ -48,6 +48,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/cache.h"
@@ -76,6 +77,23 @@ uint32_t inbox_pop(struct inbox *inbox, struct job **jobs, uint32_t max);
 /* Any thread, when the ring was empty or now and then: takes one job from the list and refills the ring from it.
  * NULL: the list is empty, or another consumer is at it. */
 struct job *inbox_refill(struct inbox *inbox);
+
+/* A quick look: is there anything in the ring, or on the list? It may be wrong for a moment, so it is not for who is about to
+ * sleep. */
+static inline bool inbox_ring_looks_empty(struct inbox *inbox)
+{
+    /* relaxed, both: wrong is allowed */
+    uint64_t head = atomic_load_explicit(&inbox->head, memory_order_relaxed);
+    uint64_t slot = head & ((UINT64_C(1) << inbox->shift) - 1);
+    return (atomic_load_explicit(&inbox->slots[slot], memory_order_relaxed) & 1) != 0;
+}
+
+static inline bool inbox_list_looks_empty(struct inbox *inbox)
+{
+    /* relaxed, both: wrong is allowed */
+    return atomic_load_explicit(&inbox->overflow, memory_order_relaxed) == NULL
+        && atomic_load_explicit(&inbox->backlog, memory_order_relaxed) == NULL;
+}
 
 /* Nothing was there a moment ago, nor was anybody about to put something back. */
 bool inbox_is_empty(struct inbox *inbox);

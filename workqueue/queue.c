@@ -250,7 +250,7 @@ static weir_status reserve_lane(struct app *app, weir_queue handle, struct job *
     if (handle_generation(handle.bits) != app->place.generation)
         return WEIR_STALE;
     uint32_t lane = handle_slot(handle.bits);
-    if (app_lane_enter(app, lane, 1) == 0)
+    if (!app_lane_enter(app, lane))
         return WEIR_FULL;
     job->owner = NULL;
     job->lane = (uint8_t)lane;

@@ -11,7 +11,7 @@
 #include "workqueue/fork.h"
 #include "workqueue/queue.h"
 
-enum { STEAL_BATCH = 16, REFILL_EVERY = 64 };
+enum { STEAL_BATCH = 16, REFILL_EVERY = 64, INBOX_EVERY = 4 };
 
 #define SPIN_MIN_NS  INT64_C(2000)
 #define SPIN_MAX_NS  INT64_C(150000)
@@ -45,12 +45,14 @@ static struct job *refill(struct worker *w, struct inbox *inbox)
 static struct job *inbox_next(struct worker *w, struct inbox *inbox)
 {
     struct job *job = NULL;
-    if (w->tick % REFILL_EVERY != 0 && inbox_pop(inbox, &job, 1) != 0) {
+    bool list_first = w->tick % REFILL_EVERY == 0;
+    if (!list_first && !inbox_ring_looks_empty(inbox) && inbox_pop(inbox, &job, 1) != 0) {
         inbox_prefetch(inbox);
         return job;
     }
-    job = refill(w, inbox);
-    if (job == NULL)
+    if (!inbox_list_looks_empty(inbox))
+        job = refill(w, inbox);
+    if (job == NULL && list_first)
         (void)inbox_pop(inbox, &job, 1);
     return job;
 }
@@ -59,13 +61,12 @@ static struct job *inbox_next(struct worker *w, struct inbox *inbox)
 static struct job *lane_next(struct worker *w, uint32_t lane)
 {
     struct lane *own = &w->lanes[lane];
-    struct job *job;
-    if (w->tick % 2 == 0) {
+    struct job *job = NULL;
+    if (w->tick % INBOX_EVERY == 0)
+        job = inbox_next(w, &own->inbox);
+    if (job == NULL)
         job = deque_steal_oldest(&own->jobs);
-        return job != NULL ? job : inbox_next(w, &own->inbox);
-    }
-    job = inbox_next(w, &own->inbox);
-    return job != NULL ? job : deque_steal_oldest(&own->jobs);
+    return job != NULL ? job : inbox_next(w, &own->inbox);
 }
 
 /* ---- what next: the others' ---- */
@@ -256,7 +257,7 @@ static void run_plain(struct worker *w, struct job *job)
 {
     struct app *app = w->app;
     struct queue *owner = job->owner;
-    if (app->options.lane_limit != 0 && owner == NULL)
+    if (owner == NULL)
         app_lane_leave(app, job->lane);
     (void)worker_call(w, job);
     if (owner != NULL)
