@@ -76,8 +76,8 @@
  *     ignored, so nobody else knows that it wants to be called again.
  *   - DROP: drop runs on a worker (R9), and an acknowledgement comes from any thread.
  *   - No list contains an operation: workers find them through bit maps, and foreign queues and timers hold a record of
- *     their own, which names the operation by its handle. Rejected: links in the slot, and a bit that keeps an operation
- *     that is over until a stranger's queue has popped it.
+ *     their own, which names the operation by its handle. Rejected: links in the slot, and a bit that keeps an
+ *     operation that is over until a stranger's queue has popped it.
  *   - A deferral after a won cancel is refused: no hook would be left to tell the deferred work.
  * Rejected: a reference count in the word. It says how many hold the operation, but not what is missing (S10).
  */
