@@ -1,6 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* op_steps.h - the steps T1..T17 of an operation's word (op_word.h), and the one way to apply them
  *
+ *   step        by                  from -> to, and what it decides
+ *   T1  born      start               FREE -> QUEUED. A store: the slot is the starter's alone
+ *   T2  claim     a worker            QUEUED -> RUNNING +STACK -WANT
+ *   T3  return    that worker         -STACK, and -> DECIDED, QUEUED, PARKED or DEFERRED; after abandon: perhaps FREE
+ *   T4  cancel    any thread          reason 0 -> r. The same step decides QUEUED, PARKED, and DEFERRED without a hook
+ *   T5  post      the work function   PENDING + 1; or, refused because the window is full, +WANT
+ *   T6  hold      a token's holder    +HOLD: the right to write into the operation; to complete also -> DECIDED -TOKEN
+ *   T7  commit    that holder         -HOLD; a post: PENDING + 1, unless a cancel came between
+ *   T8  defer     the work function   +TOKEN, unless a cancel came before
+ *   T9  hook set, hook clear          the work function: +-HOOK_SET
+ *   T10 hook enter, hook leave        who runs it: HOOK_SET -> HOOK_BUSY -> off; answer true: DEFERRED -> DECIDED
+ *   T11 take      a worker            +DELIVERY: the right to call the user; for a push kind with manual ack +UNACKED
+ *   T12 put       that worker         -DELIVERY; item: PENDING - 1; final: -> DONE
+ *   T13 ack       any thread          -UNACKED, +DROP if the kind drops
+ *   T14 close     any thread          -HANDLE; a pull operation is cancelled too, and what is unread is purged
+ *   T15 next enter, take, exit        the pulling thread: +WAITER, acknowledges; PENDING - 1 +UNACKED; -WAITER
+ *   T16 abandon   the close           -> ABANDONED -HANDLE -UNACKED -TOKEN; refused while a hook or a callback runs
+ *   T17 retire    a worker            sealed DECIDED -> FREE by a store, when nobody else may change the word any more
+ *
+ * Orders. Every compare-and-swap is acq_rel, so each step sees everything that the steps before it published:
+ *   E1 T1 -> T2    E2 T5, T7 -> T11, T15    E3 T3 -> T2    E4 T12, T13 -> T11    E5 T3, T7 -> T11    E6 T4 -> T10, poll
+ * T1 and T17 are release stores, partners T2 and the next T1. Weaker orders were not chosen one by one: on x86-64 they
+ * are the same instruction, on AArch64 the difference is below what can be measured next to the cache line's way.
+ * A poll (T4's reader) loads relaxed, and loads once more with acquire only when there is something to see.
+ *
  * A step answers a status and writes *new: the word to be, which is the old one if the step changes nothing. A status
  * other than OK may come with a change: a refused post leaves WANT behind. op_move applies a step by compare-and-swap
  * until it meets no other thread; since each is static inline and named at the call, the compiler makes one loop of it.
@@ -76,7 +101,7 @@ static inline uint64_t op_returned(uint64_t w, uint32_t traits)
                                       : op_with_phase(w & ~(uint64_t)OP_WANT, OP_QUEUED);
 }
 
-/* T3. What the work answered, and the message, are written before. */
+/* T3. What the work answered, and the message, are written before (E5); so is what its next call shall find (E3). */
 static inline weir_status op_return(uint64_t old, uint32_t traits, uint64_t *new)
 {
     weir_assert(op_has(old, OP_STACK));
@@ -104,7 +129,7 @@ static inline weir_status op_cancel(uint64_t old, uint32_t reason, uint64_t *new
     return WEIR_OK;
 }
 
-/* T5. CANCELED; AGAIN: the window is full, and WANT remembers it. The item is written before. */
+/* T5. CANCELED; AGAIN: the window is full, and WANT remembers it. The item is written before (E2). */
 static inline weir_status op_post(uint64_t old, uint32_t traits, uint64_t *new)
 {
     if (op_reason(old) != 0 || op_is_decided(old))
@@ -247,9 +272,9 @@ static inline bool op_acks_later(uint64_t w, uint32_t traits)
     return (traits & OP_MANUAL) != 0 && !op_has(w, OP_PULL) && op_phase(w) != OP_ABANDONED;
 }
 
-/* T11. BUSY: nothing to take, somebody was faster. With manual acknowledgement UNACKED is set before the callback,
- * inside which the acknowledgement may come. The final of a pull operation takes what a cancel discards with it, in
- * the same step, since weir_op_next takes items too. */
+/* T11, the other end of E2, E4, E5. BUSY: nothing to take, somebody was faster. With manual acknowledgement UNACKED
+ * is set before the callback, inside which the acknowledgement may come. The final of a pull operation takes what a
+ * cancel discards with it, in the same step, since weir_op_next takes items too. */
 static inline weir_status op_take(uint64_t old, uint32_t traits, uint64_t *new)
 {
     if ((op_steps(old) & (OP_STEP_DELIVER | OP_STEP_DROP)) == 0)

@@ -25,29 +25,10 @@
  *     DECIDED --take--> +DELIVERY --put--> DONE --last of ack, close, next, drop--> FREE, generation + 1
  *     RUNNING, DEFERRED, DECIDED --abandon--> ABANDONED --take, put--> DONE +STACK --return--> FREE
  *
- * Every step is a pure function from word to word (op_steps.h), applied by one compare-and-swap (op_move). So two
+ * Every step, T1 to T17, is a pure function from word to word (op_steps.h), applied by one compare-and-swap. So two
  * steps that race have an order, the second one sees what the first one did, and its function says what then holds:
  * that is the whole proof of "one decision" (C2), "one final" (R1), "one leave of the barrier" (S4) and "one free".
  * The unit test walks the complete graph of words and checks the invariants on each edge.
- *
- *   step        by                  from -> to, and what it decides
- *   T1  born      start               FREE -> QUEUED. A store: the slot is the starter's alone
- *   T2  claim     a worker            QUEUED -> RUNNING +STACK -WANT
- *   T3  return    that worker         -STACK, and -> DECIDED, QUEUED, PARKED or DEFERRED; after abandon: perhaps FREE
- *   T4  cancel    any thread          reason 0 -> r. The same step decides QUEUED, PARKED, and DEFERRED without a hook
- *   T5  post      the work function   PENDING + 1; or, refused because the window is full, +WANT
- *   T6  hold      a token's holder    +HOLD: the right to write into the operation; to complete also -> DECIDED -TOKEN
- *   T7  commit    that holder         -HOLD; a post: PENDING + 1, unless a cancel came between
- *   T8  defer     the work function   +TOKEN, unless a cancel came before
- *   T9  hook set, hook clear          the work function: +-HOOK_SET
- *   T10 hook enter, hook leave        who runs it: HOOK_SET -> HOOK_BUSY -> off; answer true: DEFERRED -> DECIDED
- *   T11 take      a worker            +DELIVERY: the right to call the user; for a push kind with manual ack +UNACKED
- *   T12 put       that worker         -DELIVERY; item: PENDING - 1; final: -> DONE
- *   T13 ack       any thread          -UNACKED, +DROP if the kind drops
- *   T14 close     any thread          -HANDLE; a pull operation is cancelled too, and what is unread is purged
- *   T15 next enter, take, exit        the pulling thread: +WAITER, acknowledges; PENDING - 1 +UNACKED; -WAITER
- *   T16 abandon   the close           -> ABANDONED -HANDLE -UNACKED -TOKEN; refused while a hook or a callback runs
- *   T17 retire    a worker            sealed DECIDED -> FREE by a store, when nobody else may change the word any more
  *
  * Room (R7): whenever PENDING + UNACKED + DROP shrinks and WANT is set, a PARKED or DEFERRED operation becomes QUEUED
  * in the very same step. WANT and the window's fill are in one word, so a refusal and the room for it cannot miss each
@@ -56,12 +37,6 @@
  * Leaving (S4): a word is *out* when it is DONE and no DELIVERY, UNACKED, DROP, HANDLE, WAITER, HOLD, HOOK_BUSY,
  * PENDING is left. The step that makes it so leaves the barrier; if STACK is off it frees the slot as well, in the
  * same step. STACK can be on only after abandon: then T3 frees later, what by then is the application's (S5).
- *
- * Orders. Every compare-and-swap is acq_rel, so each step sees everything that the steps before it published:
- *   E1 T1 -> T2    E2 T5, T7 -> T11, T15    E3 T3 -> T2    E4 T12, T13 -> T11    E5 T3, T7 -> T11    E6 T4 -> T10, poll
- * T1 and T17 are release stores, partners T2 and the next T1. Weaker orders were not chosen one by one: on x86-64 they
- * are the same instruction, on AArch64 the difference is below what can be measured next to the cache line's way.
- * A poll (T4's reader) loads relaxed, and loads once more with acquire only when there is something to see.
  *
  * The generation is compared in the same compare-and-swap, so no step needs a reference or a pin (H1). That a word may
  * look the same again within one life is harmless, because a step depends on the word alone; the one exception is the
