@@ -28,10 +28,8 @@ void blocking_push(struct app *app, struct job *job)
 
 struct job *blocking_take(struct app *app)
 {
-    struct job *job = NULL;
-    if (inbox_pop(&app->blocking.inbox, &job, 1) == 0)
-        job = inbox_refill(&app->blocking.inbox);
-    return job;
+    struct job *job = inbox_pop_one(&app->blocking.inbox);
+    return job != NULL ? job : inbox_refill(&app->blocking.inbox);
 }
 
 /* A job, and whoever else is needed for those that are left. */

@@ -71,8 +71,16 @@ void inbox_init(struct inbox *inbox, _Atomic uint64_t *slots, uint32_t capacity)
 /* Any thread. Never fails, never waits. */
 void inbox_push(struct inbox *inbox, struct job *job);
 
-/* Any thread: takes up to max of the oldest jobs; how many. 0: nothing was there to be had at this moment. */
+/* Any thread: takes up to max of the oldest jobs; how many. 0: nothing was there to be had at this moment. What stands in
+ * jobs beyond the count means nothing. */
 uint32_t inbox_pop(struct inbox *inbox, struct job **jobs, uint32_t max);
+
+/* The oldest, or NULL. */
+static inline struct job *inbox_pop_one(struct inbox *inbox)
+{
+    struct job *job;
+    return inbox_pop(inbox, &job, 1) != 0 ? job : NULL;
+}
 
 /* Any thread, when the ring was empty or now and then: takes one job from the list and refills the ring from it.
  * NULL: the list is empty, or another consumer is at it. */

@@ -46,15 +46,13 @@ static struct job *inbox_next(struct worker *w, struct inbox *inbox)
 {
     struct job *job = NULL;
     bool list_first = w->tick % REFILL_EVERY == 0;
-    if (!list_first && !inbox_ring_looks_empty(inbox) && inbox_pop(inbox, &job, 1) != 0) {
+    if (!list_first && !inbox_ring_looks_empty(inbox) && (job = inbox_pop_one(inbox)) != NULL) {
         inbox_prefetch(inbox);
         return job;
     }
     if (!inbox_list_looks_empty(inbox))
         job = refill(w, inbox);
-    if (job == NULL && list_first)
-        (void)inbox_pop(inbox, &job, 1);
-    return job;
+    return job == NULL && list_first ? inbox_pop_one(inbox) : job;
 }
 
 /* Own deque and own inbox take turns, so neither a flood from outside nor one from inside starves the other. */
