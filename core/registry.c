@@ -340,14 +340,21 @@ static bool take_one(void)
     return true;
 }
 
+/* relaxed: a guess of who has not reserved the entry; R1 has ordered it for who has. */
+static uint32_t floor_of(struct entry *e)
+{
+    uint32_t floor = atomic_load_explicit(&e->floor, memory_order_relaxed);
+    return floor == 0 ? 1 : floor; /* never used: the table is zero at first */
+}
+
 /* The free entry with the lowest floor, so that wear is spread, and its word; 0: none just now. */
 static uint32_t freshest_entry(uint64_t *word)
 {
     uint32_t best = 0, lowest = 0;
     for (uint32_t index = 1; index <= HANDLE_APP_MAX; index++) {
-        /* Both relaxed: a guess, which the CAS R1 checks by the generation in the word. */
+        /* relaxed: a guess, which R1 checks by the generation in the word */
         uint64_t seen = atomic_load_explicit(&entries[index].word, memory_order_relaxed);
-        uint32_t floor = atomic_load_explicit(&entries[index].floor, memory_order_relaxed);
+        uint32_t floor = floor_of(&entries[index]);
         if (entry_state(seen) == FREE && (best == 0 || floor < lowest)) {
             best = index;
             lowest = floor;
@@ -378,8 +385,7 @@ weir_status registry_reserve(struct registry_place *out)
                                                      memory_order_acquire,  /* R1 with R2 */
                                                      memory_order_relaxed)) /* search again */
             continue;
-        uint32_t floor = atomic_load_explicit(&e->floor, memory_order_relaxed); /* after R1 */
-        *out = (struct registry_place){index, generation, floor == 0 ? 1 : floor};
+        *out = (struct registry_place){index, generation, floor_of(e)};
         return WEIR_OK;
     }
 }

@@ -68,7 +68,7 @@ static void *work_and_leave(void *which)
     return NULL;
 }
 
-EXPLORE_SCENARIO(barrier_two_leave_while_one_shuts, .preemptions = 4, .stale_reads = 2)
+EXPLORE_SCENARIO(barrier_two_leave_while_one_shuts, .preemptions = 6, .stale_reads = 3)
 {
     open_session(2);
     pthread_t first = start(work_and_leave, 0), second = start(work_and_leave, 1);
@@ -101,7 +101,7 @@ static void *come_in_and_work(void *which)
     return NULL;
 }
 
-EXPLORE_SCENARIO(barrier_two_start_while_one_closes, .preemptions = 4, .stale_reads = 1,
+EXPLORE_SCENARIO(barrier_two_start_while_one_closes, .preemptions = 6, .stale_reads = 2,
                  .spurious = 1)
 {
     open_session(0);
@@ -139,7 +139,7 @@ static void *leave_and_tell(void *unused)
     return NULL;
 }
 
-EXPLORE_SCENARIO(barrier_two_close_while_one_leaves, .preemptions = 4, .stale_reads = 1)
+EXPLORE_SCENARIO(barrier_two_close_while_one_leaves, .preemptions = 6, .stale_reads = 2)
 {
     open_session(1);
     session->told = 1;
@@ -168,7 +168,7 @@ static void *bring_and_leave(void *unused)
     return NULL;
 }
 
-EXPLORE_SCENARIO(barrier_a_child_is_brought_while_one_shuts, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(barrier_a_child_is_brought_while_one_shuts, .preemptions = 6, .stale_reads = 2)
 {
     open_session(1);
     atomic_store_explicit(&accepted, 2, memory_order_relaxed);

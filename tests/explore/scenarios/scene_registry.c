@@ -58,7 +58,7 @@ static void *call_with_apps_handle(void *unused)
     return NULL;
 }
 
-EXPLORE_SCENARIO(registry_a_call_against_a_close, .preemptions = 4, .stale_reads = 2)
+EXPLORE_SCENARIO(registry_a_call_against_a_close, .preemptions = 6, .stale_reads = 3)
 {
     struct app *app = open_app(&first);
     pthread_t caller = start(call_with_apps_handle, NULL);
@@ -67,7 +67,7 @@ EXPLORE_SCENARIO(registry_a_call_against_a_close, .preemptions = 4, .stale_reads
     explore_observe(atomic_load_explicit(&let_in, memory_order_relaxed));
 }
 
-EXPLORE_SCENARIO(registry_two_calls_against_a_close, .preemptions = 2, .stale_reads = 1)
+EXPLORE_SCENARIO(registry_two_calls_against_a_close, .preemptions = 4, .stale_reads = 1)
 {
     struct app *app = open_app(&first);
     pthread_t one = start(call_with_apps_handle, NULL), two = start(call_with_apps_handle, NULL);
@@ -92,7 +92,7 @@ static void *look_in_as_closer(void *unused)
     return NULL;
 }
 
-EXPLORE_SCENARIO(registry_a_call_and_a_closer_against_shut_and_close, .preemptions = 2,
+EXPLORE_SCENARIO(registry_a_call_and_a_closer_against_shut_and_close, .preemptions = 3,
                  .stale_reads = 1)
 {
     struct app *app = open_app(&first);
@@ -129,14 +129,37 @@ static void live_twice(void *(*call)(void *unused))
     pthread_join(caller, NULL);
 }
 
-EXPLORE_SCENARIO(registry_an_apps_handle_in_the_next_life, .preemptions = 2, .stale_reads = 1)
+EXPLORE_SCENARIO(registry_an_apps_handle_in_the_next_life, .preemptions = 5, .stale_reads = 2)
 {
     live_twice(call_with_apps_handle);
 }
 
-EXPLORE_SCENARIO(registry_a_sessions_handle_in_the_next_life, .preemptions = 2, .stale_reads = 1)
+EXPLORE_SCENARIO(registry_a_sessions_handle_in_the_next_life, .preemptions = 5, .stale_reads = 2)
 {
     live_twice(call_with_a_sessions_handle);
+}
+
+/* ---- the floor that a life leaves reaches the next one, on another thread ---- */
+
+enum { FLOOR_LEFT = 7 };
+
+static void *reserve_and_give_back(void *unused)
+{
+    (void)unused;
+    explore_check(registry_reserve(&second) == WEIR_OK);
+    if (second.index == first.index)
+        explore_check(second.floor == FLOOR_LEFT);
+    registry_free(&second, second.floor);
+    return NULL;
+}
+
+EXPLORE_SCENARIO(registry_the_floor_reaches_the_next_life, .preemptions = 4, .stale_reads = 2)
+{
+    explore_check(registry_reserve(&first) == WEIR_OK);
+    pthread_t other = start(reserve_and_give_back, NULL);
+    registry_free(&first, FLOOR_LEFT);
+    pthread_join(other, NULL);
+    explore_observe(second.index == first.index);
 }
 
 /* ---- two open: two numbers ---- */
@@ -149,7 +172,7 @@ static void *open_and_close(void *place)
     return NULL;
 }
 
-EXPLORE_SCENARIO(registry_two_openers, .preemptions = 1, .stale_reads = 1)
+EXPLORE_SCENARIO(registry_two_openers, .preemptions = 2, .stale_reads = 1)
 {
     pthread_t other = start(open_and_close, &second);
     open_and_close(&first);

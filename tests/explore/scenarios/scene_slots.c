@@ -73,7 +73,7 @@ static void *take_use_and_give_back(void *which)
     return NULL;
 }
 
-EXPLORE_SCENARIO(slots_two_threads_want_the_only_slot, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(slots_two_threads_want_the_only_slot, .preemptions = 6, .stale_reads = 2)
 {
     struct slots_block block;
     explore_check(open_table(1) == WEIR_OK);
@@ -89,7 +89,7 @@ EXPLORE_SCENARIO(slots_two_threads_want_the_only_slot, .preemptions = 3, .stale_
     slots_fini(&table);
 }
 
-EXPLORE_SCENARIO(slots_two_threads_two_slots_nobody_is_refused, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(slots_two_threads_two_slots_nobody_is_refused, .preemptions = 6, .stale_reads = 1)
 {
     struct slots_block block;
     explore_check(open_table(2) == WEIR_OK);
@@ -99,6 +99,22 @@ EXPLORE_SCENARIO(slots_two_threads_two_slots_nobody_is_refused, .preemptions = 3
     take_use_and_give_back((void *)2);
     pthread_join(other, NULL);
     explore_check(value(&granted) == 2);
+    slots_fini(&table);
+}
+
+EXPLORE_SCENARIO(slots_three_threads_want_two_slots, .preemptions = 2, .stale_reads = 1)
+{
+    struct slots_block block;
+    explore_check(open_table(2) == WEIR_OK);
+    explore_check(slots_acquire(&table, 1, 0, &block) == WEIR_OK);
+    slots_release(&table, block);
+    pthread_t one = start(take_use_and_give_back, 1), two = start(take_use_and_give_back, 2);
+    take_use_and_give_back((void *)3);
+    pthread_join(one, NULL);
+    pthread_join(two, NULL);
+    explore_check(value(&granted) >= 2 && value(&granted) + value(&refused) == 3);
+    explore_check(slots_count(&table).taken == 0);
+    explore_observe(value(&granted));
     slots_fini(&table);
 }
 
@@ -116,7 +132,7 @@ static void *take_and_keep(void *which)
     return NULL;
 }
 
-EXPLORE_SCENARIO(slots_two_threads_grow_the_table, .preemptions = 2, .stale_reads = 1)
+EXPLORE_SCENARIO(slots_two_threads_grow_the_table, .preemptions = 5, .stale_reads = 1)
 {
     explore_check(open_table(2) == WEIR_OK);
     pthread_t other = start(take_and_keep, 1);
@@ -128,13 +144,17 @@ EXPLORE_SCENARIO(slots_two_threads_grow_the_table, .preemptions = 2, .stale_read
     slots_fini(&table);
 }
 
-EXPLORE_SCENARIO(slots_growth_without_memory, .preemptions = 1, .faults = 2)
+EXPLORE_SCENARIO(slots_growth_without_memory, .preemptions = 4, .faults = 2)
 {
+    pthread_t other;
     if (open_table(2) != WEIR_OK)
         return;
-    pthread_t other = start(take_and_keep, 1);
+    bool started = pthread_create(&other, NULL, take_and_keep, (void *)1) == 0;
     take_and_keep((void *)0);
-    pthread_join(other, NULL);
+    if (started)
+        pthread_join(other, NULL);
+    else
+        take_and_keep((void *)1);
     uint32_t kept = 0;
     for (int i = 0; i < 2; i++) {
         explore_check(status_of[i] == WEIR_OK || status_of[i] == WEIR_NO_MEMORY);
@@ -160,7 +180,7 @@ static void *take_two_and_give_back(void *unused)
     return NULL;
 }
 
-EXPLORE_SCENARIO(slots_a_pair_against_a_single, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(slots_a_pair_against_a_single, .preemptions = 6, .stale_reads = 2)
 {
     struct slots_block block;
     explore_check(open_table(2) == WEIR_OK);
@@ -206,8 +226,8 @@ static uint64_t end_life(struct slot *slot)
     return word;
 }
 
-EXPLORE_SCENARIO(slots_a_stale_cancel_never_strikes_the_next_life, .preemptions = 4,
-                 .stale_reads = 2, .spurious = 1)
+EXPLORE_SCENARIO(slots_a_stale_cancel_never_strikes_the_next_life, .preemptions = 6,
+                 .stale_reads = 3, .spurious = 1)
 {
     struct slots_block block;
     explore_check(open_table(1) == WEIR_OK);
@@ -222,6 +242,26 @@ EXPLORE_SCENARIO(slots_a_stale_cancel_never_strikes_the_next_life, .preemptions 
     explore_check(((first_word & CANCELLED) != 0) == (value(&won) == 1));
     explore_check((second_word & CANCELLED) == 0);
     explore_observe(value(&won));
+    slots_fini(&table);
+}
+
+/* ---- a forged handle, whose index nobody gave to this thread, as its chunk is made ---- */
+
+static void *look_up_a_forged_handle(void *unused)
+{
+    (void)unused;
+    explore_check(slots_validate(&table, handle_make(HANDLE_SESSION, APP, 0, 1)) == NULL);
+    explore_check(slots_validate(&table, handle_make(HANDLE_SESSION, APP, 63, 7)) == NULL);
+    return NULL;
+}
+
+EXPLORE_SCENARIO(slots_a_forged_handle_while_the_table_grows, .preemptions = 6, .stale_reads = 3)
+{
+    struct slots_block block;
+    explore_check(open_table(2) == WEIR_OK);
+    pthread_t stranger = start(look_up_a_forged_handle, 0);
+    explore_check(slots_acquire(&table, 1, 0, &block) == WEIR_OK);
+    pthread_join(stranger, NULL);
     slots_fini(&table);
 }
 
@@ -251,7 +291,7 @@ static void fill_and_publish(memory_order order)
     slots_fini(&table);
 }
 
-EXPLORE_SCENARIO(slots_a_live_slot_shows_its_row, .preemptions = 4, .stale_reads = 2)
+EXPLORE_SCENARIO(slots_a_live_slot_shows_its_row, .preemptions = 6, .stale_reads = 3)
 {
     fill_and_publish(memory_order_release);
 }
