@@ -168,7 +168,7 @@ enum { PAGE_LARGEST = 65536 };
 
 enum { NOBODY = 0, CLAIMING, OWNED };
 
-static _Atomic uint32_t wiped_area[2 * PAGE_LARGEST / sizeof(uint32_t)];
+static _Atomic uint32_t wiped_area[(size_t)2 * PAGE_LARGEST / sizeof(uint32_t)];
 static _Atomic(_Atomic uint32_t *) owner;           /* A: the word; NULL before the first open */
 
 static bool process_is_forked(void)

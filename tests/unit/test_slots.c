@@ -66,8 +66,8 @@ static void rows_of_a_block_follow_each_other_on_whole_lines(void **unused)
     unsigned char *cold = slots_cold(&t, block.first);
     assert_int_equal((uintptr_t)hot % CACHE_LINE, 0);
     for (uint32_t i = 0; i < block.count; i++) {
-        assert_ptr_equal(slots_at(&t, block.first + i), hot + i * HOT);
-        assert_ptr_equal(slots_cold(&t, block.first + i), cold + i * COLD);
+        assert_ptr_equal(slots_at(&t, block.first + i), hot + (size_t)i * HOT);
+        assert_ptr_equal(slots_cold(&t, block.first + i), cold + (size_t)i * COLD);
     }
     slots_fini(&t);
 }
