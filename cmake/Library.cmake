@@ -9,10 +9,6 @@ file(GLOB WEIR_SOURCES CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/workqueue/*.c
      ${PROJECT_SOURCE_DIR}/session/*.c
      ${PROJECT_SOURCE_DIR}/session/*/*.c)
-if(NOT WEIR_SOURCES)
-    file(WRITE ${PROJECT_BINARY_DIR}/empty.c "typedef int weir_has_no_sources_yet;\n")
-    set(WEIR_SOURCES ${PROJECT_BINARY_DIR}/empty.c)
-endif()
 
 add_library(weir_objects OBJECT ${WEIR_SOURCES})
 target_link_libraries(weir_objects PRIVATE weir_library_flags)
