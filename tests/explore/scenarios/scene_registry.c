@@ -129,12 +129,14 @@ static void live_twice(void *(*call)(void *unused))
     pthread_join(caller, NULL);
 }
 
-EXPLORE_SCENARIO(registry_an_apps_handle_in_the_next_life, .preemptions = 5, .stale_reads = 2)
+EXPLORE_SCENARIO(registry_an_apps_handle_in_the_next_life, .preemptions = 5, .stale_reads = 2,
+                 .reuse = 1)
 {
     live_twice(call_with_apps_handle);
 }
 
-EXPLORE_SCENARIO(registry_a_sessions_handle_in_the_next_life, .preemptions = 5, .stale_reads = 2)
+EXPLORE_SCENARIO(registry_a_sessions_handle_in_the_next_life, .preemptions = 5, .stale_reads = 2,
+                 .reuse = 1)
 {
     live_twice(call_with_a_sessions_handle);
 }
