@@ -294,13 +294,13 @@ void timer_init_internal(struct timer *timer, weir_job_fn *fn, void *ctx)
     job_init_internal(&timer->job, fn, ctx, WEIR_NORMAL);
 }
 
-/* Takes the wheel for a pass: W1 or W6. False: its owner will see to it (PASS). */
+/* Asks for a pass, and takes the wheel for it if it is to be had: W1 or W6. False: its owner will see to it. */
 static bool enter_for_pass(struct timers *timers)
 {
     uintptr_t word = atomic_load_explicit(&timers->word, memory_order_relaxed); /* a guess; the CAS checks */
     for (;;) {
         bool mine = word == 0 || (word & WORD_HANDED) != 0;
-        uintptr_t next = mine ? (word & ~(uintptr_t)(WORD_HANDED | WORD_PASS)) | WORD_OWNED : word | WORD_PASS;
+        uintptr_t next = (word & ~(uintptr_t)WORD_HANDED) | WORD_OWNED | WORD_PASS;
         if (atomic_compare_exchange_weak_explicit(&timers->word, &word, next,
                                                   memory_order_acq_rel, /* W1, W6; or W2, for PASS */
                                                   memory_order_relaxed))
@@ -308,12 +308,12 @@ static bool enter_for_pass(struct timers *timers)
     }
 }
 
+/* As the owner the caller finds its own PASS, after the intake: what was armed before it asked is in the wheel
+ * by then. */
 void timers_pass(struct timers *timers)
 {
-    if (!enter_for_pass(timers))
-        return;
-    fire_due(timers);
-    leave_wheel(timers, true);
+    if (enter_for_pass(timers))
+        leave_wheel(timers, true);
 }
 
 void timers_shutdown(struct timers *timers)

@@ -437,6 +437,23 @@ static void a_pass_asked_of_a_caller_goes_to_the_control_thread(void **unused)
     fixture_free(f);
 }
 
+static void a_pass_finds_what_was_armed_since_the_wheel_was_handed_over(void **unused)
+{
+    (void)unused;
+    struct fixture *f = fixture_new(record_dispatch);
+    struct timer late, timer;
+    struct script script = { .fixture = f, .act = ask_for_a_pass };
+    make_timer(&late);
+    timer_init_internal(&timer, run_script, &script);
+    timers_arm(&f->timers, &timer, 2000, 0);
+    assert_true(timers_disarm(&f->timers, &timer));  /* hands the wheel over */
+    timers_arm(&f->timers, &late, 4000, 0);          /* due, and in the intake */
+    assert_int_equal(f->dispatched, 0);
+    timers_pass(&f->timers);
+    assert_int_equal(f->dispatched, 1);
+    fixture_free(f);
+}
+
 static void arm_and_disarm_again(struct script *script)
 {
     if (script->left-- <= 0)
@@ -763,6 +780,7 @@ int main(void)
         cmocka_unit_test(a_cancel_of_an_item_that_is_just_coming_out_ends_it_once),
         cmocka_unit_test(a_pass_asked_of_another_pass_happens_there),
         cmocka_unit_test(a_pass_asked_of_a_caller_goes_to_the_control_thread),
+        cmocka_unit_test(a_pass_finds_what_was_armed_since_the_wheel_was_handed_over),
         cmocka_unit_test(an_owner_that_gets_ever_more_to_do_hands_the_wheel_over),
         cmocka_unit_test(after_the_end_nothing_is_left_to_the_control_thread),
         cmocka_unit_test(the_time_out_of_a_wait_goes_to_its_module_instead_of_a_queue),
