@@ -20,25 +20,31 @@ static const struct {
 };
 
 /* Appends at *used; what does not fit is cut off. */
-static void append(char *text, size_t size, size_t *used, const char *format, uint64_t number, const char *name)
+static void append(char *text, size_t size, size_t *used, const char *before, const char *name)
 {
     if (*used >= size)
         return;
-    int n = name != NULL ? snprintf(text + *used, size - *used, " %s", name)
-                         : snprintf(text + *used, size - *used, format, number);
+    int n = snprintf(text + *used, size - *used, "%s%s", before, name);
     *used += n > 0 ? (size_t)n : 0;
+}
+
+static void append_number(char *text, size_t size, size_t *used, const char *before, uint64_t number)
+{
+    char digits[24];
+    (void)snprintf(digits, sizeof(digits), "%" PRIu64, number);
+    append(text, size, used, before, digits);
 }
 
 void op_word_print(uint64_t w, char *text, size_t size)
 {
     size_t used = 0;
-    append(text, size, &used, "#%" PRIu64, slot_word_generation(w), NULL);
-    append(text, size, &used, NULL, 0, phase_names[op_phase(w)]);
+    append_number(text, size, &used, "#", slot_word_generation(w));
+    append(text, size, &used, " ", phase_names[op_phase(w)]);
     if (op_reason(w) != 0)
-        append(text, size, &used, " reason %" PRIu64, op_reason(w), NULL);
+        append_number(text, size, &used, " reason ", op_reason(w));
     if (op_pending(w) != 0)
-        append(text, size, &used, " pending %" PRIu64, op_pending(w), NULL);
+        append_number(text, size, &used, " pending ", op_pending(w));
     for (size_t i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++)
         if (op_has(w, flag_names[i].flag))
-            append(text, size, &used, NULL, 0, flag_names[i].name);
+            append(text, size, &used, " ", flag_names[i].name);
 }

@@ -80,7 +80,7 @@ enum {
 
 /* The view of a weir_fdwait from inside. aux[1] is the link of the told ones.
  * I: fixed while armed, A: atomic, K: control thread. */
-struct __attribute__((may_alias)) fdwait {
+struct fdwait {
     struct timer timer;
     int fd;                                         /* I */
     uint32_t events;                                /* I */

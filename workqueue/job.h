@@ -70,7 +70,7 @@ enum job_kind {
 struct queue;
 
 /* The view of a weir_job from inside. I: fixed while in flight, A: atomic, Q: belongs to the queue the job is in. */
-struct __attribute__((may_alias)) job {
+struct job {
     weir_job_fn *fn;                     /* I */
     void *ctx;                           /* I */
     struct job *next;                    /* Q: link of a list; the library's only link, so a job is in one list */

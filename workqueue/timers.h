@@ -106,7 +106,7 @@ enum timer_stage { TIMER_NEW = 0, TIMER_LINKED, TIMER_LEAVING };
 
 /* The view of a weir_timer from inside. job.aux[0] is the stage, job.next the link of the intake.
  * I: fixed while armed, O: the owner of the wheel. */
-struct __attribute__((may_alias)) timer {
+struct timer {
     struct job job;
     struct wheel_node node;                         /* O; the deadline I */
     int64_t period;                                 /* I; 0: once */

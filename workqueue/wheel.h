@@ -55,7 +55,7 @@ enum {
 };
 _Static_assert(WHEEL_GRAIN_BITS + WHEEL_LEVELS * WHEEL_DIGIT_BITS == 64, "every deadline has a place");
 
-struct __attribute__((may_alias)) wheel_node {
+struct wheel_node {
     struct wheel_node *next;                        /* NULL: in no wheel */
     struct wheel_node *prev;
     int64_t deadline;                               /* of a slot: the earliest, or earlier */
