@@ -76,7 +76,8 @@ struct footprint {
     uintptr_t object;               /* an address, or one of OBJECT_*; 0: nothing shared */
     unsigned touch;
 };
-enum { OBJECT_THREADS = 1, OBJECT_DESCRIPTORS, OBJECT_HEAP, OBJECT_KEYS, OBJECT_EXIT /* + thread */ };
+enum { OBJECT_THREADS = 1, OBJECT_DESCRIPTORS, OBJECT_HEAP, OBJECT_KEYS, OBJECT_CLOCK,
+       OBJECT_EXIT /* + thread */ };
 
 enum thread_state { THREAD_UNUSED, THREAD_READY, THREAD_BLOCKED, THREAD_ENDED };
 enum wake_reason { WOKEN, TIMED_OUT, SPURIOUS };
@@ -102,7 +103,7 @@ struct thread {
 
     /* Looking without progress, see schedule_looked_in_vain(). */
     uint32_t progress;
-    bool may_spin;
+    int may_spin;                   /* so many vain looks more before it yields */
     unsigned clock_looks;
 
     int priority;                   /* PCT */
@@ -141,7 +142,7 @@ struct location {
     uint8_t order[HISTORY];         /* indices into messages, oldest first */
     struct message messages[HISTORY];
     struct trail trails[CLOCK_SLOTS];
-    struct { uint32_t progress, stamp; unsigned looks; } looks[THREADS_MAX];
+    struct { uint32_t progress; unsigned looks; word value; } looks[THREADS_MAX];
 };
 
 enum { RECORD_WRITE = 1, RECORD_ATOMIC = 2 };

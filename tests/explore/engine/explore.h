@@ -20,6 +20,7 @@
  *
  * Globals and _Thread_local variables are as at program start in every run; the heap is empty; time is
  * virtual, starts at one second, and passes only when nobody can run or an early time-out is chosen.
+ * What a program wants to keep from run to run lies in memory that it allocated before the first one.
  * A run must end with every thread ended, every block freed and every descriptor closed.
  *
  * Not for scenarios: fork, signals, longjmp between threads, pointers to another thread's _Thread_local. */
@@ -51,12 +52,15 @@ typedef struct explore_scenario {
     const char *name;
     void (*run)(void);
     explore_bounds bounds;
+    const char *file;
+    int line;
 } explore_scenario;
 
 #define EXPLORE_SCENARIO(scenario, ...)                                                          \
     static void explore_body_##scenario(void);                                                   \
     static const explore_scenario explore_scenario_##scenario = {                                \
-        .name = #scenario, .run = explore_body_##scenario, .bounds = { __VA_ARGS__ } };          \
+        .name = #scenario, .run = explore_body_##scenario, .bounds = { __VA_ARGS__ },            \
+        .file = __FILE__, .line = __LINE__ };                                                    \
     static const explore_scenario *const explore_entry_##scenario                                \
         __attribute__((used, section("explore_scenarios"))) = &explore_scenario_##scenario;      \
     static void explore_body_##scenario(void)

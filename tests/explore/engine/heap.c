@@ -20,7 +20,7 @@
 
 #include "shadow.h"
 
-enum { BLOCKS_MAX = 1 << 16, GUARD = 16, FILL = 0xA5, CANDIDATES = 2, MAPPINGS_MAX = 256 };
+enum { BLOCKS_MAX = 1 << 16, GUARD = 16, FILL = 0xA5, MARKED_MAX = 512, CANDIDATES = 2, MAPPINGS_MAX = 256 };
 static const uint32_t MAGIC = 0x5EEDB10C;
 
 enum block_state { LIVE, FREED };
@@ -59,6 +59,7 @@ void *__real_realloc(void *memory, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 int __real_posix_memalign(void **out, size_t alignment, size_t size);
 void __real_free(void *memory);
+void *__real_memset(void *at, int value, size_t size);
 void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
 int __real_munmap(void *address, size_t size);
 int __real_madvise(void *address, size_t size, int advice);
@@ -154,7 +155,16 @@ static uintptr_t reuse_block(size_t size, size_t alignment, uintptr_t pc)
     return block->address;
 }
 
-static void *allocate(size_t size, size_t alignment, uintptr_t pc)
+/* A small block counts as written by who allocated it: then handing it over without synchronising is a race
+ * even if nobody writes to it. For large ones that would cost more than it finds. */
+static void fill(uintptr_t address, int value, size_t size, uintptr_t pc)
+{
+    if (size <= MARKED_MAX)
+        shadow_range(address, size, true, pc);
+    (void)__real_memset((void *)address, value, size);
+}
+
+static void *allocate(size_t size, size_t alignment, int value, uintptr_t pc)
 {
     if (search_risk(&engine.left.faults)) {
         TRACE("allocation refused", 0, size, "", pc);
@@ -169,7 +179,7 @@ static void *allocate(size_t size, size_t alignment, uintptr_t pc)
     uintptr_t address = reuse_block(size, alignment, pc);
     if (address == 0)
         address = fresh_block(size, alignment, pc);
-    memset((void *)address, FILL, size);
+    fill(address, value, size, pc);
     TRACE("malloc", address, size, "", pc);
     return (void *)address;
 }
@@ -208,7 +218,7 @@ static void release(void *memory, uintptr_t pc)
 
 void *__wrap_malloc(size_t size)
 {
-    return engine.running ? allocate(size, 16, CALLER) : __real_malloc(size);
+    return engine.running ? allocate(size, 16, FILL, CALLER) : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
@@ -217,22 +227,19 @@ void *__wrap_calloc(size_t count, size_t size)
         return __real_calloc(count, size);
     if (size != 0 && count > SIZE_MAX / size)
         return NULL;
-    void *memory = allocate(count * size, 16, CALLER);
-    if (memory != NULL)
-        memset(memory, 0, count * size);
-    return memory;
+    return allocate(count * size, 16, 0, CALLER);
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-    return engine.running ? allocate(size, alignment, CALLER) : __real_aligned_alloc(alignment, size);
+    return engine.running ? allocate(size, alignment, FILL, CALLER) : __real_aligned_alloc(alignment, size);
 }
 
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
 {
     if (!engine.running)
         return __real_posix_memalign(out, alignment, size);
-    void *memory = allocate(size, alignment, CALLER);
+    void *memory = allocate(size, alignment, FILL, CALLER);
     if (memory == NULL)
         return ENOMEM;
     *out = memory;
@@ -254,9 +261,9 @@ void *__wrap_realloc(void *memory, size_t size)
     if (!engine.running)
         return __real_realloc(memory, size);
     if (memory == NULL)
-        return allocate(size, 16, CALLER);
+        return allocate(size, 16, FILL, CALLER);
     size_t old = find_block(memory)->size;
-    void *new = allocate(size, 16, CALLER);
+    void *new = allocate(size, 16, FILL, CALLER);
     if (new == NULL)
         return NULL;
     size_t both = old < size ? old : size;

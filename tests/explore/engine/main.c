@@ -202,6 +202,27 @@ static void print_objects(void)
         printf("  %s\n", explore_objects[i]);
 }
 
+static int by_source_line(const void *a, const void *b)
+{
+    const explore_scenario *x = *(const explore_scenario *const *)a, *y = *(const explore_scenario *const *)b;
+    int files = strcmp(x->file, y->file);
+    return files != 0 ? files : x->line - y->line;
+}
+
+/* The compiler does not keep the order of the file. */
+static size_t sorted_scenarios(const explore_scenario ***out)
+{
+    size_t count = (size_t)(__stop_explore_scenarios - __start_explore_scenarios);
+    const explore_scenario **list = calloc(count + 1, sizeof *list);
+    if (list == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        list[i] = __start_explore_scenarios[i];
+    qsort(list, count, sizeof *list, by_source_line);
+    *out = list;
+    return count;
+}
+
 int explore_main(int argc, char **argv)
 {
     struct arguments a;
@@ -212,16 +233,18 @@ int explore_main(int argc, char **argv)
     int ran = 0, failed = 0;
     if (!a.list)
         print_objects();
-    const explore_scenario *const *at = __start_explore_scenarios;
-    for (; at != __stop_explore_scenarios; at++) {
-        if (a.only != NULL && strcmp(a.only, (*at)->name) != 0)
+    const explore_scenario **scenarios;
+    size_t count = sorted_scenarios(&scenarios);
+    for (size_t i = 0; i < count; i++) {
+        if (a.only != NULL && strcmp(a.only, scenarios[i]->name) != 0)
             continue;
         ran++;
         if (a.list)
-            puts((*at)->name);
+            puts(scenarios[i]->name);
         else
-            failed += !run_scenario(&a, *at);
+            failed += !run_scenario(&a, scenarios[i]);
     }
+    free(scenarios);
     if (ran == 0)
         fprintf(stderr, "no such scenario\n");
     return ran == 0 || failed > 0;

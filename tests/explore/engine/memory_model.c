@@ -272,20 +272,20 @@ static void publish(struct location *location, unsigned place, word value, int o
 static void made_progress(struct thread *me)
 {
     me->progress++;
-    me->may_spin = false;
+    me->may_spin = 0;
     me->clock_looks = 0;
     engine.idle_yields = 0;
 }
 
-/* Looking at the same store again and again without storing anything is spinning. */
+/* Looking at the same value again and again without changing anything is spinning. */
 static bool looks_in_vain(struct location *location, const struct message *message)
 {
     struct thread *me = engine.current;
     unsigned id = (unsigned)me->id;
     bool same = location->looks[id].progress == me->progress &&
-                location->looks[id].stamp == message->stamp;
+                location->looks[id].value == message->value;
     location->looks[id].progress = me->progress;
-    location->looks[id].stamp = message->stamp;
+    location->looks[id].value = message->value;
     location->looks[id].looks = same ? location->looks[id].looks + 1 : 1;
     return location->looks[id].looks >= (unsigned)engine.bounds.spin;
 }
@@ -467,15 +467,15 @@ void model_fence(struct thread *thread, int order)
     }
 }
 
-/* membarrier(2): a seq_cst fence in every thread, wherever it stands. Twice, so that all have seen all. */
+/* membarrier(2): a seq_cst fence in every thread, wherever it stands. Twice, so that all have seen all. A thread
+ * that has ended left its processor, and with it its store buffer, behind: it counts too. */
 void model_fence_everywhere(void)
 {
     for (int round = 0; round < 2; round++)
-        for (int i = 0; i < engine.thread_count; i++)
-            if (engine.threads[i].state != THREAD_ENDED) {
-                thread_saw(&engine.threads[i], engine.current->hash);
-                model_fence(&engine.threads[i], __ATOMIC_SEQ_CST);
-            }
+        for (int i = 0; i < engine.thread_count; i++) {
+            thread_saw(&engine.threads[i], engine.current->hash);
+            model_fence(&engine.threads[i], __ATOMIC_SEQ_CST);
+        }
 }
 
 /* The kernel looks at a futex word after a full barrier, and may miss what is still in a store buffer. */

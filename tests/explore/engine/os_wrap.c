@@ -163,10 +163,13 @@ long __wrap_syscall(long number, ...)
 
 enum { CLOCK_LOOKS = 64, CLOCK_STEP = 1000000 };
 
-/* Not a step: time stands still between two jumps. Who only looks at the clock makes a millisecond pass. */
+/* Time stands still between two jumps. Only with early time-outs can it jump while somebody runs: then a look at
+ * the clock is a step. Who does nothing but look makes a millisecond pass. */
 static int64_t look_at_clock(void)
 {
     struct thread *me = engine.current;
+    if (engine.bounds.early_timeouts > 0)
+        schedule_point(OBJECT_CLOCK, TOUCH_READ);
     if (++me->clock_looks % CLOCK_LOOKS == 0) {
         schedule_yield();
         schedule_advance(engine.now + CLOCK_STEP);

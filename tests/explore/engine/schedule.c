@@ -35,11 +35,11 @@
 #include "shadow.h"
 
 enum leave { GOES_ON, YIELDS, STOPS };
-enum how { RUN, RUN_DUE, RUN_EARLY, RUN_SPURIOUS, SPIN_ON };
+enum how { RUN, RUN_DUE, RUN_EARLY, RUN_SPURIOUS, SPIN_ON, TIME_PASSES };
 struct candidate {
     uint8_t thread, how;
 };
-enum { CANDIDATES_MAX = 31, IDLE_YIELDS_MAX = 500 };
+enum { CANDIDATES_MAX = 31, IDLE_YIELDS_MAX = 500, SPIN_ALLOWANCE = 128 };
 
 static uint32_t bit(const struct thread *thread)
 {
@@ -145,6 +145,44 @@ static bool is_local(struct footprint step)
     return step.object == 0 || (step.object >= PAGE && !shadow_is_shared(step.object));
 }
 
+/* ---- time ---- */
+
+static int64_t deadline_of(const struct thread *thread)
+{
+    int64_t timers = descriptors_next_expiry((int)thread->waits_for);
+    bool polls = thread->waits_in != NULL && thread->waits_in[0] == 'e';   /* epoll_wait */
+    return polls && timers < thread->deadline ? timers : thread->deadline;
+}
+
+void schedule_advance(int64_t time)
+{
+    if (time > engine.now)
+        engine.now = time;
+    engine.asleep = 0;
+    for (uint32_t rest = engine.timed; rest != 0; rest &= rest - 1) {
+        int i = __builtin_ctz(rest);
+        if (deadline_of(&engine.threads[i]) <= engine.now)
+            engine.due |= 1u << i;
+    }
+}
+
+static int64_t earliest_deadline(void)
+{
+    int64_t earliest = NEVER;
+    for (uint32_t rest = engine.timed; rest != 0; rest &= rest - 1) {
+        int64_t deadline = deadline_of(&engine.threads[__builtin_ctz(rest)]);
+        earliest = deadline < earliest ? deadline : earliest;
+    }
+    return earliest;
+}
+
+static void time_jumps(void)
+{
+    int64_t earliest = earliest_deadline();
+    if (earliest != NEVER)
+        schedule_advance(earliest);
+}
+
 /* ---- candidates ---- */
 
 static void add(struct candidate *list, unsigned *count, uint32_t threads, enum how how)
@@ -170,10 +208,12 @@ static unsigned list_candidates(enum leave leave, struct candidate *list)
         add(list, &count, self, RUN);
     else if (leave == YIELDS && engine.left.preemptions > 0)
         add(list, &count, self, SPIN_ON);
-    if (count == 0)
-        return 0;
-    if (engine.left.early > 0)
+    if (count == 0 && earliest_deadline() != NEVER)
+        add(list, &count, self, TIME_PASSES);
+    else if (count > 0 && engine.left.early > 0)
         add(list, &count, engine.timed & ~engine.due, RUN_EARLY);
+    if (count == 0)
+        return 0;                               /* a wait that may end for no reason is no way out */
     if (engine.left.spurious > 0)
         add(list, &count, engine.interruptible, RUN_SPURIOUS);
     return count;
@@ -187,39 +227,7 @@ static bool nobody_else_can_run(void)
            !(engine.left.spurious > 0 && engine.interruptible);
 }
 
-/* ---- time ---- */
-
-static int64_t deadline_of(const struct thread *thread)
-{
-    int64_t timers = descriptors_next_expiry((int)thread->waits_for);
-    bool polls = thread->waits_in != NULL && thread->waits_in[0] == 'e';   /* epoll_wait */
-    return polls && timers < thread->deadline ? timers : thread->deadline;
-}
-
-void schedule_advance(int64_t time)
-{
-    if (time > engine.now)
-        engine.now = time;
-    engine.asleep = 0;
-    for (uint32_t rest = engine.timed; rest != 0; rest &= rest - 1) {
-        int i = __builtin_ctz(rest);
-        if (deadline_of(&engine.threads[i]) <= engine.now)
-            engine.due |= 1u << i;
-    }
-}
-
-static bool time_jumps(void)
-{
-    int64_t earliest = NEVER;
-    for (uint32_t rest = engine.timed; rest != 0; rest &= rest - 1) {
-        int64_t deadline = deadline_of(&engine.threads[__builtin_ctz(rest)]);
-        earliest = deadline < earliest ? deadline : earliest;
-    }
-    if (earliest == NEVER)
-        return false;
-    schedule_advance(earliest);
-    return true;
-}
+/* ---- reports ---- */
 
 static _Noreturn void report_deadlock(void)
 {
@@ -267,7 +275,7 @@ static unsigned pick_at_random(const struct candidate *list, unsigned count, enu
 
 static uint64_t state_now(enum leave leave)
 {
-    uint64_t state = engine.yielded;
+    uint64_t state = hash_mix((uint64_t)engine.now, engine.yielded);
     for (int i = 0; i < engine.thread_count; i++)
         state += hash_mix(engine.threads[i].hash, (uint64_t)i + 1);
     if (leave == YIELDS)
@@ -352,14 +360,16 @@ static void pay(struct candidate chosen, unsigned k, enum leave leave)
     case RUN_SPURIOUS:
         unblock(thread, SPURIOUS);
         break;
+    case TIME_PASSES:
+        break;
     case SPIN_ON:
-        thread->may_spin = true;
+        thread->may_spin = SPIN_ALLOWANCE;
         thread_saw(thread, 77);
         break;
     }
     engine.asleep &= ~bit(thread);
     if (engine.asleep != 0)
-        wake_sleepers(leave == YIELDS ? (struct footprint){0, TOUCH_EVERYTHING} : step);
+        wake_sleepers(step);
 }
 
 static void dispatch(enum leave leave)
@@ -374,13 +384,16 @@ static void dispatch(enum leave leave)
         return;
     }
     struct candidate list[CANDIDATES_MAX];
-    unsigned count = list_candidates(leave, list);
-    while (count == 0) {
-        if (!time_jumps())
+    unsigned k;
+    for (;;) {
+        unsigned count = list_candidates(leave, list);
+        if (count == 0)
             report_deadlock();
-        count = list_candidates(leave, list);
+        k = pick(list, count, leave);
+        if (list[k].how != TIME_PASSES)
+            break;
+        time_jumps();
     }
-    unsigned k = pick(list, count, leave);
     pay(list[k], k, leave);
     engine.yielded = leave == YIELDS && list[k].thread != me->id ? bit(me) : 0;
     switch_to(&engine.threads[list[k].thread]);
@@ -399,16 +412,19 @@ void schedule_yield(void)
     if (++engine.idle_yields > IDLE_YIELDS_MAX)
         explore_fail("livelock: T%d spins, and nobody makes progress", me->id);
     if (engine.idle_yields > 2 * (unsigned)engine.thread_count)
-        (void)time_jumps();                     /* who can run only spins: time passes meanwhile */
+        time_jumps();                           /* who can run only spins: time passes meanwhile */
     me->progress++;
     me->next = (struct footprint){0, TOUCH_EVERYTHING};
     thread_saw(me, 99);
+    engine.asleep = 0;                          /* the yield itself is the step, and it conflicts */
     dispatch(YIELDS);
 }
 
 void schedule_looked_in_vain(void)
 {
-    if (!engine.current->may_spin)
+    if (engine.current->may_spin > 0)
+        engine.current->may_spin--;
+    else
         schedule_yield();
 }
 

@@ -236,6 +236,12 @@ static void print_event(uint64_t number, const struct event *event)
     printf("  %5llu  %-78s %s\n", (unsigned long long)number, line, place ? place->text : "");
 }
 
+static bool equal_events(const struct event *a, const struct event *b)
+{
+    return a->what == b->what && a->address == b->address && a->value == b->value && a->pc == b->pc &&
+           a->thread == b->thread;
+}
+
 void trace_print(void)
 {
     uint64_t first = trace.count > PRINTED_MAX ? trace.count - PRINTED_MAX : 0;
@@ -246,6 +252,13 @@ void trace_print(void)
         resolve_places(before);
     if (first > 0)
         printf("  (%llu steps before these are left out)\n", (unsigned long long)first);
-    for (uint64_t i = first; i < trace.count; i++)
-        print_event(i, &trace.events[i % EVENTS_MAX]);
+    for (uint64_t i = first, same; i < trace.count; i += same) {
+        const struct event *event = &trace.events[i % EVENTS_MAX];
+        for (same = 1; i + same < trace.count; same++)
+            if (!equal_events(event, &trace.events[(i + same) % EVENTS_MAX]))
+                break;
+        print_event(i, event);
+        if (same > 1)
+            printf("         (%llu times)\n", (unsigned long long)same);
+    }
 }
