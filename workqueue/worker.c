@@ -358,6 +358,8 @@ static struct job *look_again_and_sleep(struct worker *w)
     }
     if (!idle_cancel(&app->idle, w->index))
         stop_searching(w);
+    if (job == NULL)
+        (void)sched_yield();                             /* somebody holds what is there, and may be pre-empted */
     return job;
 }
 
@@ -390,8 +392,10 @@ void *worker_main(void *argument)
     bool blocking = w->kind == WORKER_BLOCKING;
     struct job *job;
     worker_thread_begin(w);
-    while ((job = blocking ? blocking_next(w) : lane_worker_next(w)) != NULL)
+    while ((job = blocking ? blocking_next(w) : lane_worker_next(w)) != NULL) {
         worker_run(w, job);
+        weir_verify(!registry_is_forked(&w->app->place), "a job's function forked, and returned in the child as well");
+    }
     worker_thread_end(w);
     return NULL;
 }
