@@ -183,9 +183,9 @@ static void let_go(struct fdwaits *fdwaits, struct fdwait *wait)
     if ((stage & FDWAIT_EXPIRED) != 0)
         wait->ready = ready_now(wait);
     unlist(fdwaits, wait);
-    /* relaxed: likewise; only this thread moves it from ENDING */
+    /* relaxed: only this thread moves it on from ENDING, and what the canceller did before came with D1 to D4 */
     if (atomic_load_explicit(&job->phase, memory_order_relaxed) == JOB_ENDING)
-        atomic_store_explicit(&job->phase, JOB_MARKED, memory_order_release); /* J2: as the cancel's own release */
+        atomic_store_explicit(&job->phase, JOB_MARKED, memory_order_relaxed); /* and goes on with the queue (E10) */
     if (in_wheel)
         timers_release(fdwaits->timers, &wait->timer);
     else

@@ -81,11 +81,10 @@ static void end_leaving(struct timers *timers, struct timer *timer)
 {
     if (wheel_node_is_in(&timer->node))
         wheel_remove(&timers->wheel, &timer->node);
-    /* relaxed: who made it LEAVING moved it before (S3), and only the owner moves it from ENDING */
+    /* relaxed: only the owner moves it on from ENDING, and what the canceller did before came here with S3 */
     if (atomic_load_explicit(&timer->job.phase, memory_order_relaxed) == JOB_ENDING)
-        atomic_store_explicit(&timer->job.phase,
-                              timer->job.kind == JOB_INTERNAL ? JOB_OVER : JOB_MARKED,
-                              memory_order_release); /* J2: as the cancel's own release */
+        atomic_store_explicit(&timer->job.phase, timer->job.kind == JOB_INTERNAL ? JOB_OVER : JOB_MARKED,
+                              memory_order_relaxed); /* and goes on with the queue (E10) */
     if (timer->job.kind == JOB_INTERNAL)
         call_internal(timer, WEIR_CANCELED);
     else

@@ -162,7 +162,7 @@ static void *pass_and_end_all(void *unused)
 
 /* ---- the wheel's one word ---- */
 
-EXPLORE_SCENARIO(timers_two_threads_arm_and_cancel_their_own, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(timers_two_threads_arm_and_cancel_their_own, .preemptions = 4, .stale_reads = 2)
 {
     open_timers(true);
     join2(start(arm_and_cancel), start(arm_and_cancel));
@@ -170,7 +170,7 @@ EXPLORE_SCENARIO(timers_two_threads_arm_and_cancel_their_own, .preemptions = 3, 
     timers_fini(&timers);
 }
 
-EXPLORE_SCENARIO(timers_three_threads_arm_and_cancel_their_own, .preemptions = 2, .stale_reads = 0)
+EXPLORE_SCENARIO(timers_three_threads_arm_and_cancel_their_own, .preemptions = 2, .stale_reads = 1)
 {
     open_timers(true);
     pthread_t first = start(arm_and_cancel), second = start(arm_and_cancel);
@@ -181,7 +181,7 @@ EXPLORE_SCENARIO(timers_three_threads_arm_and_cancel_their_own, .preemptions = 2
 }
 
 /* Whoever asks for a pass after its arm gets it: by itself, from another pass, or from the control thread. */
-EXPLORE_SCENARIO(timers_no_pass_is_lost, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(timers_no_pass_is_lost, .preemptions = 4, .stale_reads = 1)
 {
     open_timers(true);
     join2(start(arm_due_and_pass), start(arm_and_cancel));
@@ -203,7 +203,7 @@ EXPLORE_SCENARIO(timers_two_passes_and_an_owner, .preemptions = 2, .stale_reads 
 
 /* ---- one item ---- */
 
-EXPLORE_SCENARIO(timers_due_against_a_cancel, .preemptions = 4, .stale_reads = 2)
+EXPLORE_SCENARIO(timers_due_against_a_cancel, .preemptions = 6, .stale_reads = 2, .spurious = 1)
 {
     open_timers(false);
     make_item(&fixed);
@@ -217,7 +217,7 @@ EXPLORE_SCENARIO(timers_due_against_a_cancel, .preemptions = 4, .stale_reads = 2
 }
 
 /* The arm waits in the intake of another owner, the cancel finds it there, or later. */
-EXPLORE_SCENARIO(timers_arm_against_its_cancel_and_a_pass, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(timers_arm_against_its_cancel_and_a_pass, .preemptions = 4, .stale_reads = 2)
 {
     open_timers(false);
     make_item(&fixed);
@@ -232,7 +232,7 @@ EXPLORE_SCENARIO(timers_arm_against_its_cancel_and_a_pass, .preemptions = 3, .st
     timers_fini(&timers);
 }
 
-EXPLORE_SCENARIO(timers_periodic_against_a_cancel, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(timers_periodic_against_a_cancel, .preemptions = 4, .stale_reads = 2)
 {
     open_timers(false);
     make_item(&fixed);
@@ -253,7 +253,7 @@ EXPLORE_SCENARIO(timers_periodic_against_a_cancel, .preemptions = 3, .stale_read
 
 /* ---- the end ---- */
 
-EXPLORE_SCENARIO(timers_the_end_against_arms, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(timers_the_end_against_arms, .preemptions = 6, .stale_reads = 2, .spurious = 1)
 {
     open_timers(true);
     join2(start(end_all), start(arm_later));
@@ -261,7 +261,7 @@ EXPLORE_SCENARIO(timers_the_end_against_arms, .preemptions = 3, .stale_reads = 1
     timers_fini(&timers);
 }
 
-EXPLORE_SCENARIO(timers_the_end_against_a_cancel, .preemptions = 3, .stale_reads = 1)
+EXPLORE_SCENARIO(timers_the_end_against_a_cancel, .preemptions = 6, .stale_reads = 2, .spurious = 1)
 {
     open_timers(false);
     make_item(&fixed);
