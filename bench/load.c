@@ -33,7 +33,7 @@ static void job_count(weir_job *job, weir_status status)
 {
     struct lap *lap = job->ctx;
     struct tally *mine = &lap->tally[bench_thread()];
-    (void)status;
+    bench_must(status, "run a job");
     uint64_t ran = atomic_load_explicit(&mine->ran, memory_order_relaxed);
     atomic_store_explicit(&mine->ran, ran + 1, memory_order_release);  /* pairs with lap_is_over: the job is free */
 }
@@ -43,6 +43,7 @@ static bool lap_is_over(struct lap *lap)
     uint64_t ran = 0;
     for (unsigned i = 0; i < BENCH_THREADS_MAX; i++)
         ran += atomic_load_explicit(&lap->tally[i].ran, memory_order_acquire);
+    bench_check(ran <= lap->submitted, "a job ran more often than it was submitted");
     return ran == lap->submitted;
 }
 
@@ -144,7 +145,7 @@ static void burst_submit(struct burst *burst)
 static void burst_job(weir_job *job, weir_status status)
 {
     struct burst *burst = job->ctx;
-    (void)status;
+    bench_must(status, "run a job of a burst");
     if (--burst->running > 0)
         return;
     if (burst->bursts > 0) {

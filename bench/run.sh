@@ -74,9 +74,10 @@ progress()                                     # progress DONE ROUND NAME
     fi
 }
 
+# A program takes seconds; one that takes minutes waits for something that does not come.
 run_one()                                      # run_one ROUND NAME
 {
-    if ! "$bin/bench_$2" $quick >"$csv.part"; then
+    if ! timeout 180 "$bin/bench_$2" $quick >"$csv.part"; then
         echo "bench_$2 failed in round $1" >&2
         failed=1
     fi
