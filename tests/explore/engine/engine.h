@@ -165,7 +165,8 @@ struct region {                     /* a range of memory with a shadow */
     size_t size;
     struct cell *cells;
     uint32_t *page_run;             /* the run that last touched the page */
-    uint32_t *page_freed;           /* the run in which it was freed untouched */
+    uint32_t *page_freed;           /* the run in which all of it was freed */
+    uint64_t *touched;              /* bit per granule: its cell is in use; valid when page_run is */
     uint8_t *shared;                /* bit per granule: two threads have met here, in any run so far */
 };
 

@@ -2,10 +2,11 @@
 /* fd_wrap.c - epoll, eventfd, pipe and timerfd, on descriptors of the explorer's own
  *
  * Descriptors start at 1000; calls on others go to the system, so that printing works. All steps on descriptors
- * conflict with each other: coarse, and enough. Readiness is level-triggered, EPOLLONESHOT is known, EPOLLET
- * is not. A write and the read that gets it synchronise, as the kernel's locks make them. */
+ * conflict with each other: coarse, and enough. Level and edge triggers and EPOLLONESHOT are known: an
+ * edge is a write, a read that makes room, an expiry, or the other end's close. A write and the read that gets it synchronise, as the kernel's locks make them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ enum kind { CLOSED, EPOLL, EVENT, PIPE_READ, PIPE_WRITE, TIMER };
 struct watch {
     int fd;                         /* 0: free */
     uint32_t events;
+    uint64_t reported;              /* EPOLLET: the last edge that was told */
     epoll_data_t data;
 };
 struct descriptor {
@@ -33,6 +35,7 @@ struct descriptor {
     uintptr_t pc;
     uint64_t count;                 /* event: its value; pipe's reading end: bytes in it */
     uint8_t bytes[PIPE_ROOM];
+    uint64_t edge;                  /* counts what an edge-triggered watch must tell */
     int64_t expiry, period;         /* timer */
     struct watch watches[WATCHES_MAX];
 };
@@ -151,6 +154,15 @@ static uint32_t ready_events(const struct descriptor *d)
     return 0;
 }
 
+/* A number that changes with every edge; never 0. */
+static uint64_t edge_of(const struct descriptor *d)
+{
+    if (d->kind != TIMER || d->expiry > engine.now)
+        return d->edge + 1;
+    uint64_t periods = d->period > 0 ? (uint64_t)((engine.now - d->expiry) / d->period) : 0;
+    return d->edge + (uint64_t)d->expiry + periods + 1;
+}
+
 int64_t descriptors_next_expiry(int epoll)
 {
     const struct descriptor *d = get(epoll);
@@ -173,6 +185,9 @@ static int collect(struct descriptor *epoll, struct epoll_event *events, int max
         uint32_t ready = watched == NULL ? 0 : ready_events(watched) & (w->events | EPOLLERR | EPOLLHUP);
         if (ready == 0 || (w->events & ~(uint32_t)EPOLLONESHOT) == 0)
             continue;
+        if ((w->events & EPOLLET) && w->reported == edge_of(watched))
+            continue;
+        w->reported = edge_of(watched);
         shadow_range((uintptr_t)&events[count], sizeof events[count], true, 0);
         events[count].events = ready;
         events[count++].data = w->data;
@@ -208,8 +223,6 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
     struct descriptor *d = get(epoll);
     if (d == NULL || get(fd) == NULL)
         return refuse(EBADF);
-    if (event != NULL && (event->events & EPOLLET))
-        explore_fail("explorer: no edge-triggered epoll");
     struct watch *watch = find_watch(d, fd);
     if (operation == EPOLL_CTL_ADD) {
         if (watch != NULL)
@@ -279,6 +292,25 @@ int __wrap_epoll_pwait2(int epoll, struct epoll_event *events, int max, const st
     return wait_for(epoll, events, max, deadline_after(ns), CALLER);
 }
 
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    if (!engine.running || (count > 0 && fds[0].fd < FIRST))
+        return __real_poll(fds, count, timeout_ms);
+    if (timeout_ms != 0)
+        explore_fail("explorer: poll() that waits");
+    struct object *object = step();
+    schedule_acquire(object);
+    int ready = 0;
+    for (nfds_t i = 0; i < count; i++) {
+        const struct descriptor *d = get(fds[i].fd);
+        int events = d == NULL ? POLLNVAL : (int)ready_events(d);
+        fds[i].revents = (short)(events & (fds[i].events | POLLERR | POLLHUP | POLLNVAL));
+        ready += fds[i].revents != 0;
+    }
+    return ready;
+}
+
 /* ---- the descriptors that are waited for ---- */
 
 int __real_eventfd(unsigned value, int flags);
@@ -336,6 +368,7 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, stru
         return refuse(EBADF);
     int64_t first = (int64_t)new->it_value.tv_sec * NS_PER_S + new->it_value.tv_nsec;
     d->period = (int64_t)new->it_interval.tv_sec * NS_PER_S + new->it_interval.tv_nsec;
+    d->edge++;
     d->expiry = first == 0 ? NEVER : flags & TFD_TIMER_ABSTIME ? first : engine.now + first;
     changed();
     return 0;
@@ -352,6 +385,7 @@ static ssize_t read_count(struct descriptor *d, void *buffer)
     }
     if (d->kind == EVENT)
         d->count -= value;
+    d->edge++;
     memcpy(buffer, &value, sizeof value);
     return sizeof value;
 }
@@ -362,6 +396,8 @@ static ssize_t read_bytes(struct descriptor *d, void *buffer, size_t size)
     memcpy(buffer, d->bytes, got);
     memmove(d->bytes, d->bytes + got, (size_t)d->count - got);
     d->count -= got;
+    if (get(d->peer) != NULL)
+        get(d->peer)->edge++;
     return (ssize_t)got;
 }
 
@@ -400,6 +436,7 @@ static ssize_t write_bytes(struct descriptor *reader, const void *buffer, size_t
     size_t put = size < room ? size : room;
     memcpy(reader->bytes + reader->count, buffer, put);
     reader->count += put;
+    reader->edge++;
     return put == 0 && size > 0 ? refuse(EAGAIN) : (ssize_t)put;
 }
 
@@ -426,6 +463,7 @@ ssize_t __wrap_write(int fd, const void *buffer, size_t size)
         if (value > UINT64_MAX - 1 - d->count)
             return refuse(EAGAIN);
         d->count += value;
+        d->edge++;
     }
     TRACE("writes descriptor", 0, (word)fd, "", CALLER);
     changed();
@@ -442,6 +480,8 @@ int __wrap_close(int fd)
     if (d == NULL)
         explore_fail("T%d closes descriptor %d, which is not open", engine.current->id, fd);
     d->kind = CLOSED;
+    if (d->peer != 0 && get(d->peer) != NULL)
+        get(d->peer)->edge++;
     TRACE("closes descriptor", 0, (word)fd, "", CALLER);
     for (int i = 0; i < table.used; i++) {
         struct watch *watch = table.all[i].kind == EPOLL ? find_watch(&table.all[i], fd) : NULL;

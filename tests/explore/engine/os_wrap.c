@@ -36,10 +36,9 @@ static int64_t to_ns(const struct timespec *time)
 
 /* ---- futex ---- */
 
-static struct object *futex_step(uintptr_t word_at, uintptr_t pc)
+static struct object *futex_step(uintptr_t word_at)
 {
     schedule_point(word_at, TOUCH_READ | TOUCH_WRITE | TOUCH_SC_FENCE);
-    shadow_atomic(word_at, 4, false, pc);
     shadow_make_shared(word_at);
     model_fence(engine.current, __ATOMIC_SEQ_CST);
     struct object *queue = schedule_object(word_at ^ 1);
@@ -49,7 +48,8 @@ static struct object *futex_step(uintptr_t word_at, uintptr_t pc)
 
 static long futex_wait(uintptr_t word_at, uint32_t expected, int64_t deadline, uintptr_t pc)
 {
-    struct object *queue = futex_step(word_at, pc);
+    struct object *queue = futex_step(word_at);
+    shadow_atomic(word_at, 4, false, pc);       /* a wake-up does not: the word may be gone by then */
     clock_join(&engine.current->view, &queue->view);
     uint32_t value = (uint32_t)model_kernel_load(word_at);
     if (value != expected) {
@@ -68,7 +68,7 @@ static long futex_wait(uintptr_t word_at, uint32_t expected, int64_t deadline, u
 /* Fewer wake-ups than sleepers: which ones is a choice. */
 static long futex_wake(uintptr_t word_at, int wanted, uintptr_t pc)
 {
-    struct object *queue = futex_step(word_at, pc);
+    struct object *queue = futex_step(word_at);
     clock_join(&queue->view, &engine.current->view);
     thread_tick(engine.current);
     engine.idle_yields = 0;

@@ -34,6 +34,8 @@ static void mark_page(struct region *region, size_t page)
     if (region->page_run[page] == engine.run || engine.dirty_count == DIRTY_MAX)
         return;
     region->page_run[page] = engine.run;
+    for (size_t i = 0; i < PAGE / 512; i++)
+        region->touched[page * (PAGE / 512) + i] = 0;
     engine.dirty_pages[engine.dirty_count++] =
         (uint32_t)page | (region == &engine.globals ? 1u << 31 : 0);
 }
@@ -46,6 +48,8 @@ static void open_cell(struct cell *cell, uintptr_t granule)
         return;
     size_t page = (granule - region->base) / PAGE;
     mark_page(region, page);
+    size_t index = (granule - region->base) >> 3;
+    region->touched[index >> 6] |= (uint64_t)1 << (index & 63);
     if (region->page_freed[page] == engine.run)
         cell->dead = DEAD_FREED;
 }
@@ -151,6 +155,25 @@ void shadow_atomic(uintptr_t address, unsigned size, bool write, uintptr_t pc)
         shadow_touch_cell(shadow_cell(address + 8), (address + 8) & ~(uintptr_t)7, 0xff, kind, pc);
 }
 
+/* Before there is a second thread nothing can race, and all that happens comes before all that follows. Pages are
+ * marked for restoring; blocks are looked at where the access begins and where it ends. */
+void shadow_alone(uintptr_t address, size_t size, uintptr_t pc)
+{
+    struct region *region = shadow_region(address);
+    if (region == NULL || address + size > region->base + region->size)
+        return;
+    size_t first = (address - region->base) >> 3, last = (address + size - 1 - region->base) >> 3;
+    if (region == &engine.globals || address - region->base >= MAPS_OFFSET)
+        for (size_t page = first * 8 / PAGE; page <= last * 8 / PAGE; page++)
+            mark_page(region, page);
+    for (size_t index = first; index <= last; index += last > first ? last - first : 1) {
+        const struct cell *cell = &region->cells[index];
+        uintptr_t granule = region->base + index * 8;
+        if (region->page_freed[index * 8 / PAGE] == engine.run || (cell->run == engine.run && cell->dead))
+            report_dead(shadow_cell(granule), granule, RECORD_WRITE, pc);
+    }
+}
+
 static void touch_range(struct region *region, uintptr_t address, size_t size, unsigned kind, uintptr_t pc)
 {
     while (size > 0) {
@@ -169,27 +192,41 @@ void shadow_range(uintptr_t address, size_t size, bool write, uintptr_t pc)
     if (!engine.running || size == 0)
         return;
     struct region *region = shadow_region(address);
-    if (region != NULL && address + size <= region->base + region->size)
+    if (engine.thread_count == 1)
+        shadow_alone(address, size, pc);
+    else if (region != NULL && address + size <= region->base + region->size)
         touch_range(region, address, size, write ? RECORD_WRITE : 0, pc);
 }
 
 /* ---- blocks ---- */
+
+static void kill_cell(struct region *region, size_t index, uintptr_t pc)
+{
+    shadow_touch_cell(&region->cells[index], region->base + index * 8, 0xff, RECORD_WRITE, pc);
+    region->cells[index].dead = DEAD_FREED;
+}
+
+static void kill_page(struct region *region, size_t page, uintptr_t pc)
+{
+    for (size_t i = page * (PAGE / 512); i < (page + 1) * (PAGE / 512); i++)
+        for (uint64_t rest = region->page_run[page] == engine.run ? region->touched[i] : 0; rest != 0;
+             rest &= rest - 1)
+            kill_cell(region, i * 64 + (size_t)__builtin_ctzll(rest), pc);
+    region->page_freed[page] = engine.run;
+}
 
 void shadow_kill(uintptr_t address, size_t size, uintptr_t pc)
 {
     struct region *region = &engine.arena;
     uintptr_t end = address + ((size + 7) & ~(size_t)7);
     while (address < end) {
-        size_t page = (address - region->base) / PAGE;
-        if (address % PAGE == 0 && end - address >= PAGE && region->page_run[page] != engine.run) {
-            region->page_freed[page] = engine.run;
+        if (address % PAGE == 0 && end - address >= PAGE) {
+            kill_page(region, (address - region->base) / PAGE, pc);
             address += PAGE;
-            continue;
+        } else {
+            kill_cell(region, (address - region->base) >> 3, pc);
+            address += 8;
         }
-        struct cell *cell = &region->cells[(address - region->base) >> 3];
-        shadow_touch_cell(cell, address, 0xff, RECORD_WRITE, pc);
-        cell->dead = DEAD_FREED;
-        address += 8;
     }
 }
 
@@ -239,6 +276,7 @@ static void init_region(struct region *region, uintptr_t base, size_t size)
     region->cells = reserve(size / 8 * sizeof(struct cell) + PAGE);
     region->page_run = reserve(pages * sizeof(uint32_t));
     region->page_freed = reserve(pages * sizeof(uint32_t));
+    region->touched = reserve(pages * (PAGE / 64));
     region->shared = reserve(size / 64 + PAGE);
 }
 

@@ -9,6 +9,7 @@ void shadow_init(void);                          /* remembers the globals as the
 void shadow_begin_run(void);                     /* and puts them back */
 void shadow_touch_cell(struct cell *cell, uintptr_t granule, unsigned bytes, unsigned kind,
                        uintptr_t pc);
+void shadow_alone(uintptr_t address, size_t size, uintptr_t pc); /* instead, before a second thread */
 struct cell *shadow_cell(uintptr_t address);     /* also of addresses without a region */
 void shadow_atomic(uintptr_t address, unsigned size, bool write, uintptr_t pc);
 void shadow_range(uintptr_t address, size_t size, bool write, uintptr_t pc);
@@ -45,6 +46,10 @@ static inline void shadow_plain(uintptr_t address, unsigned size, bool write, ui
     struct region *region = shadow_region(address);
     if (region == NULL)
         return;
+    if (engine.thread_count == 1) {
+        shadow_alone(address, size, pc);
+        return;
+    }
     unsigned offset = address & 7;
     if (offset + size > 8) {
         shadow_range(address, size, write, pc);

@@ -77,21 +77,28 @@ void *__tsan_memset(void *at, int value, size_t size)
 
 /* ---- atomic accesses ---- */
 
-/* Outside of a run there is one thread. An access to a thread-local variable concerns one thread. */
-static bool is_private(const volatile void *at)
+/* Outside of a run there is one thread, and in a run until it makes a second: what it stores is there before
+ * anything else happens. Setting up large tables of atomics therefore costs nothing. An access to a
+ * thread-local variable concerns one thread. */
+static bool is_private(const volatile void *at, uintptr_t pc)
 {
-    return !engine.running || (uintptr_t)at - (uintptr_t)engine.tls_live < engine.tls_size;
+    if (!engine.running || (uintptr_t)at - (uintptr_t)engine.tls_live < engine.tls_size)
+        return true;
+    if (engine.thread_count > 1)
+        return false;
+    shadow_alone((uintptr_t)at, 1, pc);
+    return true;
 }
 
 static word do_load(const volatile void *at, unsigned size, int order, uintptr_t pc)
 {
-    return is_private(at) ? memory_read((uintptr_t)at, size)
+    return is_private(at, pc) ? memory_read((uintptr_t)at, size)
                           : model_load((uintptr_t)at, size, order & 7, pc);
 }
 
 static void do_store(volatile void *at, unsigned size, word value, int order, uintptr_t pc)
 {
-    if (is_private(at))
+    if (is_private(at, pc))
         memory_write((uintptr_t)at, size, value);
     else
         model_store((uintptr_t)at, size, value, order & 7, pc);
@@ -108,14 +115,14 @@ static word private_rmw(uintptr_t at, unsigned size, enum rmw how, word operand)
 
 static word do_rmw(volatile void *at, unsigned size, enum rmw how, word operand, int order, uintptr_t pc)
 {
-    return is_private(at) ? private_rmw((uintptr_t)at, size, how, operand)
+    return is_private(at, pc) ? private_rmw((uintptr_t)at, size, how, operand)
                           : model_rmw((uintptr_t)at, size, how, operand, order & 7, pc);
 }
 
 static bool do_cas(volatile void *at, unsigned size, word *expected, word desired, bool weak, int success,
                    int failure, uintptr_t pc)
 {
-    if (!is_private(at))
+    if (!is_private(at, pc))
         return model_cas((uintptr_t)at, size, expected, desired, weak, success & 7, failure & 7, pc);
     word old = memory_read((uintptr_t)at, size);
     bool equal = old == *expected;
