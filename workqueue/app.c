@@ -213,8 +213,9 @@ static void init_worker(struct worker *w, struct app *app, uint32_t index, uint6
     ring += WORKER_DEQUE_CAPACITY;
     for (uint32_t lane = 0; lane < LANES; lane++) {
         deque_init(&w->lanes[lane].jobs, (_Atomic(struct job *) *)(void *)ring, WORKER_DEQUE_CAPACITY);
-        inbox_init(&w->lanes[lane].inbox, (_Atomic uint64_t *)(void *)(ring + WORKER_DEQUE_CAPACITY), WORKER_INBOX_CAPACITY);
-        ring += WORKER_DEQUE_CAPACITY + WORKER_INBOX_CAPACITY;
+        ring += WORKER_DEQUE_CAPACITY;
+        inbox_init(&w->lanes[lane].inbox, (_Atomic uint64_t *)(void *)ring, WORKER_INBOX_CAPACITY);
+        ring += WORKER_INBOX_CAPACITY;
     }
 }
 

@@ -121,7 +121,7 @@ void blocking_grow(struct app *app)
     int32_t seat = free_seat(b);
     if (seat < 0 || inbox_is_empty(&b->inbox) || !idle_is_empty(&b->idle))
         return;
-    atomic_store_explicit(&b->seats[seat], SEAT_RUNNING, memory_order_relaxed);    /* given to the thread by its creation */
+    atomic_store_explicit(&b->seats[seat], SEAT_RUNNING, memory_order_relaxed);    /* handed over by its creation */
     count_thread(b, 1);
     if (worker_thread_start(&b->workers[seat], worker_main) == WEIR_OK)
         return;

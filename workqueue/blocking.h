@@ -4,8 +4,8 @@
  *
  * One inbox, one set of sleepers. A submit wakes a sleeping thread; when none sleeps it asks the control thread for one
  * more, so that submitting itself starts no thread and allocates nothing. A thread that finds a job looks whether there
- * are more and does the same: so a burst of n jobs starts n threads, one after the other. A thread that had nothing to do
- * for BLOCKING_IDLE_NS ends.
+ * are more and does the same: so a burst of n jobs starts n threads, one after the other. A thread that had nothing
+ * to do for BLOCKING_IDLE_NS ends.
  *
  * When no thread can be had and none exists, the jobs go to the workers of the normal lane: slower than promised, but
  * not lost, and the log says so.

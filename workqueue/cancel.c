@@ -11,11 +11,11 @@
  *      MARKED, ENDING   ALREADY
  *      OVER             TOO_LATE
  *
- * Waiting for the end of calls. A worker writes the job it calls into its own list, then claims the job (K1), and takes it off
- * after the call (K2). Who finds the phase OVER by that claim also finds the job in the worker's list, or an end of the
- * call. To be told of that end, the waiter raises call_waiters and looks again, while the worker takes the job off and looks
- * at call_waiters: two words, two sides, so a full barrier is needed between write and look on both. The worker's, once per
- * job, is the free half of an asymmetric barrier (K3); the waiter pays for it.
+ * Waiting for the end of calls. A worker writes the job it calls into its own list, then claims the job (K1), and
+ * takes it off after the call (K2). Who finds the phase OVER by that claim also finds the job in the worker's list,
+ * or an end of the call. To be told of that end, the waiter raises call_waiters and looks again, while the worker
+ * takes the job off and looks at call_waiters: two words, two sides, so a full barrier is needed between write and
+ * look on both. The worker's, once per job, is the free half of an asymmetric barrier (K3); the waiter pays for it.
  *
  *      step                    order               partner
  *   K1 calls[] := job          relaxed, released   the acquire of the phase in is_over. By the claim's CAS
@@ -24,7 +24,7 @@
  *   K3 call_waiters            seq_cst / light     asymmetric.h M1
  */
 #include "workqueue/app.h"
-#include "workqueue/queue.h"
+#include "workqueue/reply.h"
 #include "workqueue/waits.h"
 
 static weir_status cancel_armed(struct job *job)
@@ -44,7 +44,7 @@ static weir_status cancel_deferred(const struct job *job)
     struct app_ref ref;
     if (app_enter(job->app, HANDLE_APP, &ref) != WEIR_OK)
         return WEIR_TOO_LATE;
-    weir_status status = queue_cancel_deferred(ref.app, job);
+    weir_status status = reply_cancel(ref.app, job);
     app_leave(&ref);
     return status;
 }
@@ -99,7 +99,7 @@ static bool is_over(const struct app *app, struct job *job)
 {
     uint32_t phase = atomic_load_explicit(&job->phase, memory_order_acquire);                         /* K1, J1 */
     bool ended = phase == JOB_OVER
-              || (phase == JOB_DEFERRED && queue_deferral_is_over((struct app *)app, job));
+              || (phase == JOB_DEFERRED && reply_is_over((struct app *)app, job));
     return ended && !runs_among(app->workers, app->worker_count, job)
         && !runs_among(app->blocking.workers, app->blocking.max, job)
         && !runs_among(app->guests, APP_GUESTS, job);

@@ -15,20 +15,21 @@
  *   D1 push.bottom    release    D2: a thief that sees the position sees the slot (and the job behind it: E10, E9)
  *   D2 steal.bottom   seq_cst    D1; and D4
  *   D3 steal.top CAS  seq_cst    decides: a position goes to whoever moves top past it. Success releases to D6
- *   D4 take.bottom    seq_cst    D2: the owner says that it takes the last position, then looks at top, while a thief looks
- *                                at bottom, then moves top. In the single order of these four one comes first: if
- *                                the thief does not see the lower bottom, the owner sees the higher top, and lets go
+ *   D4 take.bottom    seq_cst    D2: the owner says that it takes the last position, then looks at top, while a
+ *                                thief looks at bottom, then moves top. In the single order of these four one comes
+ *                                first: if the thief does not see the lower bottom, the owner sees the higher top,
+ *                                and lets go
  *   D5 take.top       seq_cst    D3 and D4, as above
  *   D6 push.top       acquire    D3: the thief had read the slot before the owner writes it again. Only a machine that
  *                                lets a store pass an earlier load of another thread (load buffering) needs it
- * Two positions or more apart, owner and thieves do not meet: take then costs one exchange (D4) and push no read-modify-
- * write at all.
+ * Two positions or more apart, owner and thieves do not meet: take then costs one exchange (D4) and push no
+ * read-modify-write at all.
  *
  * All stores to bottom release: a thief may read any of them and must see the slots below it. Rejected: the published
  * form with stand-alone fences, which ThreadSanitizer does not model and which leans on release sequences of one
- * thread, gone from C++20. Rejected: growing, since a full deque has an inbox beside it. Rejected: a private part without
- * atomics that is shared on demand: what is private waits as long as the job that its owner runs, and that job may wait
- * for it.
+ * thread, gone from C++20. Rejected: growing, since a full deque has an inbox beside it. Rejected: a private part
+ * without atomics that is shared on demand: what is private waits as long as the job that its owner runs, and that
+ * job may wait for it.
  */
 #ifndef WEIR_WORKQUEUE_DEQUE_H
 #define WEIR_WORKQUEUE_DEQUE_H
@@ -92,7 +93,7 @@ static inline size_t deque_push_list(struct deque *d, struct job *const *jobs, s
     size_t room = (size_t)(d->mask + 1 - (bottom - top));
     size_t n = count < room ? count : room;
     for (size_t i = 0; i < n; i++)
-        atomic_store_explicit(deque_slot(d, bottom + (int64_t)i), jobs[i], memory_order_relaxed);   /* published below */
+        atomic_store_explicit(deque_slot(d, bottom + (int64_t)i), jobs[i], memory_order_relaxed); /* published below */
     atomic_store_explicit(&d->bottom, bottom + (int64_t)n, memory_order_release);                         /* D1 */
     return n;
 }

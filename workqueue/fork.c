@@ -111,7 +111,8 @@ weir_status weir_join(weir_job *public)
 
 /* ---- roots ---- */
 
-/* On the stack of the thread that waits. The waiter sleeps on done, not on anything of the application: it holds no pin. */
+/* On the stack of the thread that waits. The waiter sleeps on done, not on anything of the application: it holds
+ * no pin. */
 struct root {
     struct job job;
     weir_job_fn *fn;

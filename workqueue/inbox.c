@@ -72,7 +72,7 @@ static bool ring_push(struct inbox *inbox, struct job *job)
         if (word_is_job_of(seen, round - 1))
             return false;                                /* the round before is not emptied yet */
         uint64_t tail = atomic_load_explicit(&inbox->tail, memory_order_acquire);                         /* I5 */
-        position = tail > position ? tail : position + 1; /* filled, or long since emptied again: the end is further on */
+        position = tail > position ? tail : position + 1; /* filled, or even emptied again: go on */
     }
 }
 
@@ -169,7 +169,7 @@ static struct job *reversed(struct job *newest)
 static bool list_is_empty(struct inbox *inbox)
 {
     return atomic_load_explicit(&inbox->overflow, memory_order_seq_cst) == NULL                           /* I2 */
-        && atomic_load_explicit(&inbox->backlog, memory_order_relaxed) == NULL;    /* its refiller wakes others, W3 */
+        && atomic_load_explicit(&inbox->backlog, memory_order_seq_cst) == NULL;                           /* I7 */
 }
 
 struct job *inbox_refill(struct inbox *inbox)
@@ -191,7 +191,7 @@ struct job *inbox_refill(struct inbox *inbox)
             break;
         list = next;
     }
-    atomic_store_explicit(&inbox->backlog, list, memory_order_relaxed);            /* for the next owner: I6 */
+    atomic_store_explicit(&inbox->backlog, list, memory_order_seq_cst);                                   /* I7 */
     atomic_store_explicit(&inbox->refilling, 0, memory_order_release);                                    /* I6 */
     return first;
 }

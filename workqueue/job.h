@@ -26,7 +26,8 @@
  *      order       where             why this order is enough
  *      release     submit, arm       J1: who sees the phase sees the fields written before it (owner, lane, app)
  *      acquire     cancel            J1: a cancel of an armed item reads the item's application
- *      acquire     claim             J2: the worker sees what the canceller wrote before its cancel (cancel -> CANCELED)
+ *      acquire     claim             J2: the worker sees what the canceller wrote before its cancel (cancel ->
+ *                                    CANCELED)
  *      release     cancel            J2
  * That the job's own contents (fn, ctx, what ctx points to) are visible to the worker is the queue's promise (E10), not
  * this word's.

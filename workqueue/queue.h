@@ -8,9 +8,10 @@
  *        63        62 ......... 32   31     30       29     28 ... 0
  *       | worn  |   generation     | LIVE | CLOSED | ABORT |  count  |
  *
- *   count   jobs that were accepted and are not over, and queues open over this one. Submitting is one compare-and-swap that
- *           checks generation, CLOSED and the limit and adds one: so a handle that is stale, a queue that is closed and one
- *           that is full are told apart without a race, and an accepted job keeps the queue alive (Q4, H1).
+ *   count   jobs that were accepted and are not over, and queues open over this one. Submitting is one
+ *           compare-and-swap that checks generation, CLOSED and the limit and adds one: so a handle that is stale, a
+ *           queue that is closed and one that is full are told apart without a race, and an accepted job keeps the
+ *           queue alive (Q4, H1).
  *   CLOSED  with count 0: over. Whoever makes that true completes the close, once.
  *
  *      step            order     partner, and what breaks without it
@@ -24,21 +25,14 @@
  *      BUSY  at work, nothing new;  else a job, the newest that arrived
  *
  * The *pump* is the queue's own job on its target. It takes the list whole, turns it round (the backlog is the pump's
- * alone), and calls the jobs one by one; after PUMP_BATCH of them it submits itself again, so that a busy queue does not
- * hold its worker. When nothing is left it swaps BUSY for NULL; if that fails there is something new.
+ * alone), and calls the jobs one by one; after PUMP_BATCH of them it submits itself again, so that a busy queue does
+ * not hold its worker. When nothing is left it swaps BUSY for NULL; if that fails there is something new.
  *
  *   E8   job n -> job n+1: the same pump calls both; or it submitted itself in between (E10); or it made the head
  *        NULL (P1, release), the next pusher read that (P1, acquire) and submitted the pump.
  *   E10  push releases the job to the pump's exchange (P2).
  *
- * Reply mode (weir_job_defer): one word {sequence, state} per queue.
- *
- *      NONE --defer--> DEFERRED --pump, after the call--> WAITING --reply--> REPLIED  : the pump goes on
- *                          |                                 |---cancel--> CANCELED : the pump calls the job again, then goes on
- *                          +-------- reply, cancel ------------+---abort---> ABORTED  : likewise
- * From WAITING the winner submits the pump; from DEFERRED the pump finds the new state by itself. The pump that goes to
- * WAITING and the closer that sets ABORT each look at the other's word afterwards (R1, seq_cst), so one of them ends it.
- * The sequence is in the token: a late reply or cancel does not fit any more.
+ * A job of a queue in reply mode may defer: reply.h.
  */
 #ifndef WEIR_WORKQUEUE_QUEUE_H
 #define WEIR_WORKQUEUE_QUEUE_H
@@ -61,15 +55,13 @@ enum { PUMP_BATCH = 64, QUEUES_MAX = 1 << 20 };
 #define QUEUE_ABORT (UINT64_C(1) << 29)
 #define QUEUE_COUNT (QUEUE_ABORT - 1)
 
-enum reply_state { REPLY_NONE, REPLY_DEFERRED, REPLY_WAITING, REPLY_REPLIED, REPLY_CANCELED, REPLY_ABORTED };
-
 /* I: fixed while live, A: atomic, P: the pump, one at a time. */
 struct queue {
     struct slot slot;                                    /* A: the word above */
     _Atomic(struct job *) head;                          /* A: NULL, BUSY or the newest job */
     struct job *backlog;                                 /* P: oldest first */
     struct job *deferred;                                /* P: the job that waits for its reply */
-    _Atomic uint64_t reply;                              /* A: sequence << 3 | enum reply_state; survives the slot's owners */
+    _Atomic uint64_t reply;                              /* A: reply.h */
     struct queue *target;                                /* I: NULL: a lane */
     const char *name;                                    /* I */
     struct job *closed;                                  /* from the close on I */
@@ -83,10 +75,19 @@ struct queue {
     struct job pump;
 };
 
+/* ---- the word: pure ---- */
+
+static inline uint64_t queue_word_count(uint64_t word) { return word & QUEUE_COUNT; }
+
+static inline bool queue_word_is_over(uint64_t word)
+{
+    return (word & QUEUE_CLOSED) != 0 && queue_word_count(word) == 0;
+}
+
 /* ---- for who hands jobs over: submit.c, timers.c, fdwait.c ---- */
 
-/* Accepts the job in the queue that the handle names: owner, lane, app and the rest are filled in. The job counts there until
- * its last call. OK; INVALID, STALE, CLOSED, SHUTDOWN, FULL: nothing was changed. */
+/* Accepts the job in the queue that the handle names: owner, lane, app and the rest are filled in. The job counts
+ * there until its last call. OK; INVALID, STALE, CLOSED, SHUTDOWN, FULL: nothing was changed. */
 weir_status queue_reserve(struct app *app, weir_queue handle, struct job *job, enum job_kind kind);
 
 /* Takes a reservation back. The job was not dispatched. */
@@ -103,13 +104,21 @@ struct queue *queue_find(struct app *app, weir_queue handle);
 
 static inline bool queue_is_lane(weir_queue handle) { return handle_slot(handle.bits) <= WEIR_BLOCKING; }
 
-/* ---- the rest ---- */
+/* ---- for the queue's own files ---- */
 
-/* Ends a deferral by a cancel of its job: OK, ALREADY, TOO_LATE. */
-weir_status queue_cancel_deferred(struct app *app, const struct job *job);
+/* One more job, by who has a handle: OK, STALE, CLOSED, FULL. */
+weir_status queue_enter(struct queue *queue, uint64_t handle);
 
-/* Is the deferral that this job remembers over, so that the job may be submitted again? */
-bool queue_deferral_is_over(struct app *app, const struct job *job);
+/* The pump goes where the queue's jobs go. By who holds the queue, when nobody else is or will be its pump. */
+void queue_submit_pump(struct app *app, struct queue *queue);
+
+/* The pump's function. */
+void queue_pump(weir_job *pump, weir_status status);
+
+/* Are jobs to be called with SHUTDOWN? */
+bool queue_is_aborted(struct app *app, struct queue *queue);
+
+/* ---- all queues of an application ---- */
 
 weir_status queues_init(struct app *app);
 void queues_fini(struct app *app);

@@ -2,10 +2,11 @@
  *
  * room.h - waiting for room in something that counts and is full
  *
- *      who leaves: count -= 1 (F1); look at waiters (F1); post        who waits: waiters += 1 (F1); try to enter (F1); sleep
+ *      who leaves: count -= 1 (F1); look at waiters (F1); post        who waits: waiters += 1 (F1); try to enter
+ *                                                                     (F1); sleep
  *
- * F1, all four seq_cst: of a leaver and a waiter one sees the other. If the leaver's look comes before the waiter counted
- * itself, the waiter's try comes after the leaver's count went down, and finds room.
+ * F1, all four seq_cst: of a leaver and a waiter one sees the other. If the leaver's look comes before the waiter
+ * counted itself, the waiter's try comes after the leaver's count went down, and finds room.
  */
 #ifndef WEIR_WORKQUEUE_ROOM_H
 #define WEIR_WORKQUEUE_ROOM_H

@@ -2,19 +2,7 @@
 /* submit.c - handing jobs to queues: one, several, or when there is room */
 #include "core/probes.h"
 #include "workqueue/app.h"
-#include "workqueue/queue.h"
-
-/* Is the job fit to begin a life in a queue? */
-static weir_status check_job(struct app *app, weir_job *public)
-{
-    if (public == NULL || public->fn == NULL)
-        return WEIR_INVALID;
-    struct job *job = job_of(public);
-    uint32_t phase = atomic_load_explicit(&job->phase, memory_order_relaxed);      /* see job_is_free */
-    if (phase == JOB_DEFERRED)
-        return queue_deferral_is_over(app, job) ? WEIR_OK : WEIR_BUSY;
-    return phase == JOB_IDLE || phase == JOB_OVER ? WEIR_OK : WEIR_BUSY;
-}
+#include "workqueue/reply.h"
 
 /* A full queue whose policy is that the caller runs the job (Q4): as a call of its own, which a cancel can wait for. */
 static weir_status run_by_caller(struct app *app, struct job *job)
@@ -53,7 +41,7 @@ static weir_status submit(struct app *app, weir_queue handle, struct job *job)
 
 static weir_status try_submit(struct app *app, weir_queue handle, weir_job *job)
 {
-    weir_status status = check_job(app, job);
+    weir_status status = job == NULL ? WEIR_INVALID : reply_check_job(app, job_of(job));
     return status == WEIR_OK ? submit(app, handle, job_of(job)) : status;
 }
 
@@ -79,7 +67,7 @@ static size_t submit_chunk(struct app *app, weir_queue lane, weir_job *const *jo
     size_t n = 0;
     *why = WEIR_OK;
     while (n < count && *why == WEIR_OK) {
-        *why = check_job(app, jobs[n]);
+        *why = jobs[n] == NULL ? WEIR_INVALID : reply_check_job(app, job_of(jobs[n]));
         if (*why == WEIR_OK)
             *why = queue_reserve(app, lane, job_of(jobs[n]), JOB_PLAIN);
         if (*why != WEIR_OK)
@@ -92,7 +80,8 @@ static size_t submit_chunk(struct app *app, weir_queue lane, weir_job *const *jo
     return n;
 }
 
-static weir_status submit_to_lane(struct app *app, weir_queue lane, weir_job *const *jobs, size_t count, size_t *accepted)
+static weir_status submit_to_lane(struct app *app, weir_queue lane, weir_job *const *jobs, size_t count,
+                                  size_t *accepted)
 {
     weir_status status = WEIR_OK;
     for (size_t n = 0; n < count && status == WEIR_OK; n = *accepted) {
@@ -103,7 +92,8 @@ static weir_status submit_to_lane(struct app *app, weir_queue lane, weir_job *co
 }
 
 /* Serial and bounded queues: the first push submits the pump, the others find it at work. */
-static weir_status submit_to_queue(struct app *app, weir_queue queue, weir_job *const *jobs, size_t count, size_t *accepted)
+static weir_status submit_to_queue(struct app *app, weir_queue queue, weir_job *const *jobs, size_t count,
+                                   size_t *accepted)
 {
     weir_status status = WEIR_OK;
     for (size_t n = 0; n < count && status == WEIR_OK; n++) {
@@ -131,7 +121,8 @@ weir_status weir_job_submit_list(weir_queue queue, weir_job *const *jobs, size_t
 
 /* ---- when there is room ---- */
 
-static weir_status submit_when_room(struct app *app, weir_queue handle, struct room *room, weir_job *job, int64_t deadline)
+static weir_status submit_when_room(struct app *app, weir_queue handle, struct room *room, weir_job *job,
+                                    int64_t deadline)
 {
     weir_status status;
     bool in_time = true;

@@ -5,20 +5,9 @@
 #include <pthread.h>
 
 #include "workqueue/app.h"
-#include "workqueue/queue.h"
+#include "workqueue/reply.h"
 
 /* ---- starting an item ------------------------------------------------------------------------- */
-
-/* Is the item fit to begin a life? */
-static weir_status check_item(struct app *app, struct job *job)
-{
-    if (job->fn == NULL)
-        return WEIR_INVALID;
-    /* relaxed: the caller's own item, see job_is_free */
-    if (atomic_load_explicit(&job->phase, memory_order_relaxed) == JOB_DEFERRED)
-        return queue_deferral_is_over(app, job) ? WEIR_OK : WEIR_BUSY;
-    return job_is_free(job) ? WEIR_OK : WEIR_BUSY;
-}
 
 static int64_t deadline_after(const struct app *app, int64_t delay_ns)
 {
@@ -47,7 +36,7 @@ weir_status weir_timer_start(weir_queue queue, weir_timer *public, int64_t delay
     if (status != WEIR_OK)
         return status;
     struct timer *timer = timer_of(job_of(&public->job));
-    if ((status = check_item(ref.app, &timer->job)) == WEIR_OK
+    if ((status = reply_check_job(ref.app, &timer->job)) == WEIR_OK
         && (status = queue_reserve(ref.app, queue, &timer->job, JOB_TIMER)) == WEIR_OK)
         begin_timer(ref.app, timer, delay_ns, period_ns);
     app_leave(&ref);
@@ -71,7 +60,7 @@ weir_status weir_fdwait_start(weir_queue queue, weir_fdwait *public, int64_t tim
     if (status != WEIR_OK)
         return status;
     struct fdwait *wait = fdwait_of(job_of(&public->timer.job));
-    if ((status = check_item(ref.app, &wait->timer.job)) == WEIR_OK
+    if ((status = reply_check_job(ref.app, &wait->timer.job)) == WEIR_OK
         && (status = queue_reserve(ref.app, queue, &wait->timer.job, JOB_FDWAIT)) == WEIR_OK)
         status = begin_wait(ref.app, wait, timeout_ns);
     app_leave(&ref);

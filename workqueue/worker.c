@@ -77,7 +77,8 @@ static uint32_t next_random(struct worker *w)
     return w->random;
 }
 
-/* Part of what waits in a stranger's inbox: the first to run, the others to the thief's own deque, where all can see them. */
+/* Part of what waits in a stranger's inbox: the first to run, the others to the thief's own deque, where all can
+ * see them. */
 static struct job *inbox_steal(struct worker *w, struct inbox *inbox, uint32_t lane)
 {
     struct job *jobs[STEAL_BATCH];
@@ -191,7 +192,8 @@ static void call_pop(struct worker *w)
         event_post(&w->app->call_ended);
 }
 
-/* R10: a user function leaves by returning. An exception or a thread exit that unwinds through here ends the process. */
+/* R10: a user function leaves by returning. An exception or a thread exit that unwinds through here ends the
+ * process. */
 static void verify_returned(const bool *returned)
 {
     weir_verify(*returned, "a job's function left by an exception, pthread_exit or thread cancellation");
@@ -201,7 +203,7 @@ static void call_function(struct job *job, weir_status status)
 {
     bool returned __attribute__((cleanup(verify_returned))) = false;
     job->fn(job_public(job), status);
-    returned = true;
+    returned = true;                                     /* NOLINT: read by its cleanup, which no checker follows */
 }
 
 static weir_status claim(const struct app *app, struct job *job)
@@ -310,7 +312,8 @@ static void stop_searching(struct worker *w)
         idle_notify(&w->app->idle);
 }
 
-/* The gap that has just ended says how long the next spin may take: twice as long, if spinning would have bridged it. */
+/* The gap that has just ended says how long the next spin may take: twice as long, if spinning would have bridged
+ * it. */
 static void learn_spin(struct worker *w, int64_t gap_ns)
 {
     if (gap_ns <= SPIN_MAX_NS)
@@ -432,7 +435,8 @@ void worker_thread_end(struct worker *w)
     event_post(&app->threads_ended);
 }
 
-/* Blocks all signals but those that a fault of the thread itself raises: the user's handlers run on the user's threads. */
+/* Blocks all signals but those that a fault of the thread itself raises: the user's handlers run on the user's
+ * threads. */
 static void block_signals(sigset_t *before)
 {
     static const int SYNCHRONOUS[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };

@@ -9,15 +9,16 @@
  * What to run next (worker_find). Every pick prefers one lane: of 64 picks 4 prefer low, 16 normal, 44 high (Q3), and a
  * preferred lane is looked for everywhere, on the other workers too, before another lane gets the turn; so no lane
  * starves behind a worker that is busy with another. Then the lanes in the order high, normal, low: first the worker's
- * own, then the others'. Own jobs and inbox take turns, both first in, first out, so neither starves the other; thieves take
- * forked jobs first, since somebody waits for those, then one job from a deque, or up to half a batch from an inbox.
+ * own, then the others'. Own jobs and inbox take turns, both first in, first out, so neither starves the other;
+ * thieves take forked jobs first, since somebody waits for those, then one job from a deque, or up to half a batch
+ * from an inbox.
  *
  * Nothing found: idle.h. One worker at most spins, for as long as the gaps between arrivals have lately been; the rest
  * sleep at once. After a second look that covers everything (also lanes that were never used).
  *
  * Four kinds of thread have this struct, because all of them count as workers in what the library promises (waiting
- * calls answer WOULD_DEADLOCK there, their calls need no pin): those of the lanes, those of the blocking lane (blocking.h),
- * the control thread (control.h), and a guest: a thread of the user's that lends itself (fork.c).
+ * calls answer WOULD_DEADLOCK there, their calls need no pin): those of the lanes, those of the blocking lane
+ * (blocking.h), the control thread (control.h), and a guest: a thread of the user's that lends itself (fork.c).
  */
 #ifndef WEIR_WORKQUEUE_WORKER_H
 #define WEIR_WORKQUEUE_WORKER_H
@@ -88,8 +89,8 @@ void worker_run(struct worker *w, struct job *job);
 /* Claims the job and calls its function; what the claim saw. For who runs jobs of a serial queue one by one. */
 weir_status worker_call(struct worker *w, struct job *job);
 
-/* Calls a job's function for the last time without a claim: who calls has won it otherwise (a full queue whose caller runs
- * the job, the second call of a deferred one). False: calls are nested too deep on this thread. */
+/* Calls a job's function for the last time without a claim: who calls has won it otherwise (a full queue whose
+ * caller runs the job, the second call of a deferred one). False: calls are nested too deep on this thread. */
 bool worker_call_last(struct worker *w, struct job *job, weir_status status);
 
 /* Does a function of the job run on this very thread? */

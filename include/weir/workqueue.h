@@ -76,7 +76,8 @@ typedef struct weir_app_options {
  *
  * Context: any thread; allocates and starts threads.
  * Return: WEIR_OK; WEIR_INVALID (@out NULL, @options too small or out of range); WEIR_NO_MEMORY;
- *         WEIR_LIMIT (63 applications exist); WEIR_SYSTEM (a thread or a descriptor could not be had; nothing is left over)
+ *         WEIR_LIMIT (63 applications exist); WEIR_SYSTEM (a thread or a descriptor could not be had; nothing is
+ *         left over)
  */
 WEIR_API WEIR_MUST_USE weir_status weir_app_open(const weir_app_options *options, weir_app *out);
 
@@ -136,7 +137,8 @@ typedef struct weir_queue_options {
  * Return: WEIR_OK; WEIR_NO_MEMORY; WEIR_CLOSED (@target is closed); WEIR_SHUTDOWN (the application closes);
  *         WEIR_LIMIT (too many queues)
  */
-WEIR_API WEIR_MUST_USE weir_status weir_queue_open(weir_queue target, const weir_queue_options *options, weir_queue *out);
+WEIR_API WEIR_MUST_USE weir_status weir_queue_open(weir_queue target, const weir_queue_options *options,
+                                                   weir_queue *out);
 
 /**
  * weir_queue_close - no more jobs; the rest runs, or is aborted
@@ -171,7 +173,8 @@ WEIR_API WEIR_MUST_USE weir_status weir_job_submit(weir_queue queue, weir_job *j
  * @accepted: how many of @jobs were taken, from the front; written always
  * Return: as weir_job_submit, for the first job that was not taken; WEIR_OK when all were.
  */
-WEIR_API WEIR_MUST_USE weir_status weir_job_submit_list(weir_queue queue, weir_job *const *jobs, size_t count, size_t *accepted);
+WEIR_API WEIR_MUST_USE weir_status weir_job_submit_list(weir_queue queue, weir_job *const *jobs, size_t count,
+                                                        size_t *accepted);
 
 /**
  * weir_job_submit_wait - [W] as weir_job_submit, but wait for room in a bounded queue
@@ -210,7 +213,7 @@ WEIR_API weir_status weir_job_cancel_wait(weir_job *job, int64_t timeout_ns);
  */
 WEIR_API WEIR_MUST_USE weir_status weir_job_defer(weir_job *job, weir_token *out);
 
-/** weir_job_reply - complete a deferred job: its queue advances. Return: WEIR_OK; WEIR_STALE (replied, cancelled, gone). */
+/** weir_job_reply - complete a deferred job: its queue advances. Return: WEIR_OK; WEIR_STALE (replied, cancelled). */
 WEIR_API weir_status weir_job_reply(weir_token token);
 
 /* ---- time and descriptors ------------------------------------------------------------------------------------ */
@@ -229,7 +232,8 @@ typedef struct weir_timer {
  * Ends by weir_job_cancel(&timer->job), by the application's close, or (once) by having run.
  * Return: WEIR_OK; WEIR_INVALID; WEIR_BUSY; WEIR_CLOSED; WEIR_SHUTDOWN as weir_job_submit
  */
-WEIR_API WEIR_MUST_USE weir_status weir_timer_start(weir_queue queue, weir_timer *timer, int64_t delay_ns, int64_t period_ns);
+WEIR_API WEIR_MUST_USE weir_status weir_timer_start(weir_queue queue, weir_timer *timer, int64_t delay_ns,
+                                                    int64_t period_ns);
 
 enum { WEIR_READABLE = 1, WEIR_WRITABLE = 2, WEIR_HANGUP = 4, WEIR_FDERROR = 8 };
 
@@ -237,7 +241,7 @@ typedef struct weir_fdwait {
     weir_timer timer;
     int fd;
     uint32_t events;           /* WEIR_READABLE, WEIR_WRITABLE */
-    uint32_t ready;            /* written before the function is called: what became ready; 0: the time-out came first */
+    uint32_t ready;            /* written before the call: what became ready; 0: the time-out came first */
     uint32_t reserved0;
     uint64_t reserved[2];
 } weir_fdwait;

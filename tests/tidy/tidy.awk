@@ -13,7 +13,7 @@
 #   underscore  no identifier of ours begins with an underscore.
 #   public      what a public header defines as a macro begins with WEIR_.
 #   sleep       no sleeping in tests: threads are stepped by gates.
-#   width       at most 100 columns; no tab; no blank at a line's end.
+#   width       at most 120 columns; no tab; no blank at a line's end.
 #   licence     the SPDX line is the first.
 #
 # usage: awk -f tidy.awk FILE...   (paths relative to the root). Prints file:line: rule: text.
@@ -79,7 +79,7 @@ FNR == 1 {
 
 FNR == 1 && !/SPDX-License-Identifier: Apache-2\.0/ { complain("licence", "no SPDX line") }
 
-length($0) > 100 { complain("width", length($0) " columns") }
+length($0) > 120 { complain("width", length($0) " columns") }
 /\t/             { complain("width", "a tab") }
 /[ \t]$/         { complain("width", "a blank at the end") }
 
