@@ -107,8 +107,9 @@ static inline bool inbox_list_looks_empty(struct inbox *inbox)
         && atomic_load_explicit(&inbox->backlog, memory_order_relaxed) == NULL;
 }
 
-/* Nothing was there a moment ago. What a refiller has in its hands at that moment does not show: it notifies when it has put
- * that back, like a producer. For a thread that has said that it will sleep this is exact as to what was there before. */
+/* Nothing was there a moment ago. What a refiller has in its hands at that moment does not show: it notifies when it
+ * has put that back, like a producer. For a thread that has said that it will sleep this is exact as to what was
+ * there before. */
 bool inbox_is_empty(struct inbox *inbox);
 
 /* Brings the next jobs to be popped closer to this processor. */

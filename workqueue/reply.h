@@ -12,8 +12,8 @@
  * it. The sequence is in the token: a late reply or cancel does not fit any more.
  *
  *      step                        order     partner, and what breaks without it
- *   R1 pump: -> WAITING, look at   seq_cst   R1 of the closer: ABORT set, look at the reply word. One sees the other, so
- *      ABORT                                 a reply that will not come is not waited for
+ *   R1 pump: -> WAITING, look at   seq_cst   R1 of the closer: ABORT set, look at the reply word. One sees the
+ *      ABORT                                 other, so a reply that will not come is not waited for
  *   R2 every other step            acq_rel   R2: who ends a deferral sees what the deferred job wrote, the pump sees
  *                                            what the ender did before; defer publishes with release
  *
@@ -36,8 +36,8 @@ static inline uint32_t reply_sequence(uint64_t reply) { return (uint32_t)(reply 
  * already. */
 bool reply_must_wait(struct worker *w, struct queue *queue, struct job *job);
 
-/* The pump: the deferral, if there was one, is over. Calls the job again if it must be, and makes the word ready for the
- * next. */
+/* The pump: the deferral, if there was one, is over. Calls the job again if it must be, and makes the word ready for
+ * the next. */
 void reply_settle(struct worker *w, struct queue *queue);
 
 /* The closer, after ABORT was set, inside the queue: ends what the pump waits for. */

@@ -76,12 +76,12 @@ echo '    atomic_thread_fence(memory_order_relaxed);' | finds fence core/b.c
     for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do echo "int i$i;"; done
     echo 'int a = memory_order_acquire;'
 } | finds order core/b.c
-printf '%0101d\n' 0                | finds width core/b.c
+printf '%0121d\n' 0                | finds width core/b.c
 printf '\tint i;\n'                | finds width core/b.c
 echo 'int i; '                     | finds width core/b.c
 {
     echo '# SPDX-License-Identifier: Apache-2.0'
-    printf '%0101d\n' 0
+    printf '%0121d\n' 0
 } | finds width cmake/x.cmake
 echo 'exit 0'                      | finds licence core/x.sh
 echo "see /ho""me/me/x"            | finds path docs/x.md

@@ -620,7 +620,9 @@ static void claim_dispatched(struct app *app, struct job *job)
     struct racer *racer = (struct racer *)(void *)job;
     bool forced = job->forced == WEIR_SHUTDOWN;
     weir_status status = job_claim(job);
-    _Atomic uint64_t *count = status == WEIR_CANCELED ? &the_race->canceled : forced ? &the_race->shutdown : &the_race->ok;
+    _Atomic uint64_t *count = status == WEIR_CANCELED ? &the_race->canceled
+                            : forced                  ? &the_race->shutdown
+                                                      : &the_race->ok;
     atomic_fetch_add(count, 1);
     atomic_fetch_add(&racer->ends, 1);
 }

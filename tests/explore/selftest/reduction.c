@@ -2,8 +2,8 @@
 /* reduction.c - the reduced search against the unreduced one, on random programs
  *
  * Each program has two or three threads of a few random operations: atomics of all kinds and orders, fences,
- * a mutex around plain variables, allocation, waiting with and without a deadline, and a yield. With random bounds the reduced
- * search must reach exactly the outcomes (all values read, all final values, violations found) of the
+ * a mutex around plain variables, allocation, waiting with and without a deadline, and a yield. With random bounds
+ * the reduced search must reach exactly the outcomes (all values read, all final values, violations found) of the
  * unreduced one. Programs whose unreduced search is too long are skipped and counted. */
 #include <errno.h>
 #include <linux/futex.h>
