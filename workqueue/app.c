@@ -208,7 +208,7 @@ enum { RINGS_PER_WORKER = (LANES + 1) * WORKER_DEQUE_CAPACITY + LANES * WORKER_I
 
 static void init_worker(struct worker *w, struct app *app, uint32_t index, uint64_t *ring)
 {
-    *w = (struct worker){ .app = app, .index = index, .kind = WORKER_LANE, .random = index + 1 };
+    *w = (struct worker){ .app = app, .index = index, .number = index, .kind = WORKER_LANE, .random = index + 1 };
     deque_init(&w->forks, (_Atomic(struct job *) *)(void *)ring, WORKER_DEQUE_CAPACITY);
     ring += WORKER_DEQUE_CAPACITY;
     for (uint32_t lane = 0; lane < LANES; lane++) {
@@ -221,7 +221,8 @@ static void init_worker(struct worker *w, struct app *app, uint32_t index, uint6
 
 static void init_guest(struct worker *w, struct app *app, uint32_t index, uint64_t *ring)
 {
-    *w = (struct worker){ .app = app, .index = index, .kind = WORKER_GUEST, .random = index + 1 };
+    uint32_t number = app->worker_count + app->options.blocking_max + 1 + index;
+    *w = (struct worker){ .app = app, .index = index, .number = number, .kind = WORKER_GUEST, .random = index + 1 };
     deque_init(&w->forks, (_Atomic(struct job *) *)(void *)ring, GUEST_FORKS);
 }
 
@@ -239,7 +240,8 @@ static weir_status workers_init(struct app *app)
         init_worker(&app->workers[i], app, i, ring);
     for (uint32_t i = 0; i < APP_GUESTS; i++, ring += GUEST_FORKS)
         init_guest(&app->guests[i], app, i, ring);
-    app->control_worker = (struct worker){ .app = app, .kind = WORKER_CONTROL };
+    uint32_t number = app->worker_count + app->options.blocking_max;
+    app->control_worker = (struct worker){ .app = app, .number = number, .kind = WORKER_CONTROL };
     return WEIR_OK;
 }
 

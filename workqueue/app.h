@@ -78,6 +78,12 @@ struct app {
     struct control control;
 };
 
+/* Numbers of threads: lane workers, blocking ones, the control thread, guests, in this order. */
+static inline uint32_t app_thread_count(const struct app *app)
+{
+    return app->worker_count + app->blocking.max + 1 + APP_GUESTS;
+}
+
 /* One call's stay inside an application. */
 struct app_ref {
     struct app *app;

@@ -420,14 +420,14 @@ void worker_thread_begin(struct worker *w)
     worker_current = w;
     set_thread_name(w);
     if (options->on_thread != NULL)
-        options->on_thread(w->app->handle, w->index, true, options->ctx);
+        options->on_thread(w->app->handle, w->number, true, options->ctx);
 }
 
 void worker_thread_end(struct worker *w)
 {
     struct app *app = w->app;
     if (app->options.on_thread != NULL)
-        app->options.on_thread(app->handle, w->index, false, app->options.ctx);
+        app->options.on_thread(app->handle, w->number, false, app->options.ctx);
     if (w->kind == WORKER_BLOCKING)
         blocking_end(w);
     worker_current = NULL;

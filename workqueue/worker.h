@@ -54,6 +54,7 @@ struct lane {
 struct worker {
     struct app *app;                                     /* I */
     uint32_t index;                                      /* I: among its kind */
+    uint32_t number;                                     /* I: among all of the application's: app_thread_count() */
     enum worker_kind kind;                               /* I */
     pthread_t thread;                                    /* I; a guest has none */
     uint32_t tick;                                       /* W: picks so far */

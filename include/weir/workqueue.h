@@ -57,7 +57,8 @@ typedef struct weir_app_options {
     uint32_t lane_limit;       /* most jobs waiting in each concurrent queue; 0: no limit (Q4) */
     size_t stack_size;         /* of each thread; 0: the system's default */
     const char *thread_name;   /* prefix of the threads' names, at most 8 bytes are used; NULL: "weir" */
-    /* Called on each thread of the application as its first and its last act: affinity, names, attaching to a VM. */
+    /* Called on each thread of the application as its first and its last act: affinity, names, attaching to a VM.
+     * worker: a number of its own among them; those of the lanes begin at 0. The handle may not be live yet. */
     void (*on_thread)(weir_app app, uint32_t worker, bool starts, void *ctx);
     /* Memory: alloc returns size bytes aligned to align, or NULL; release gets back what alloc gave, with its size. */
     void *(*alloc)(size_t size, size_t align, void *ctx);
