@@ -8,7 +8,7 @@
  * Who may touch a field is told by the word, in the hot row's first eight bytes:
  *   S   the starter, until T1; fixed from then on
  *   A   atomic, anybody
- *   K   the work function's thread while STACK is set and TOKEN is not, or who holds HOLD; then, when the final is ready,
+ *   K   the work function's thread while STACK is set and TOKEN is not, or who holds HOLD; when the final is ready,
  *       who holds DELIVERY. Never read for an abandoned operation: its work may still be writing.
  *   H   the work function's thread while neither HOOK_SET nor HOOK_BUSY is set; then who made T10 enter
  *   D   who holds DELIVERY

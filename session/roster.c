@@ -193,20 +193,19 @@ struct group *roster_find_ready(struct roster *r, uint32_t start)
     return find(r, ROSTER_READY, start / BLOCK_GROUPS_MAX, start);
 }
 
+uint32_t roster_groups(struct roster *r)
+{
+    return atomic_load_explicit(&r->blocks, memory_order_acquire) * BLOCK_GROUPS_MAX;   /* A2, of the numbers */
+}
+
 struct group *roster_group(struct roster *r, uint32_t number)
 {
-    uint32_t blocks = atomic_load_explicit(&r->blocks, memory_order_acquire);           /* A2, of the numbers */
-    for (uint32_t block = 0; block < blocks; block++) {
-        struct group *head = block_group(r, block, 0);
-        if (head == NULL)
-            continue;                                          /* its starter has not settled it: nothing is in it */
-        uint32_t first = place_first(atomic_load_explicit(&head->place, memory_order_relaxed)); /* fixed since A1 */
-        uint32_t groups = block_at(r, first)->groups;
-        if (number < groups)
-            return block_group(r, block, number);
-        number -= groups;
-    }
-    return NULL;
+    struct group *head = block_group(r, number / BLOCK_GROUPS_MAX, 0);
+    if (head == NULL)
+        return NULL;                                           /* its starter has not settled it: nothing is in it */
+    uint32_t first = place_first(atomic_load_explicit(&head->place, memory_order_relaxed)); /* fixed since A1 */
+    uint32_t group = number % BLOCK_GROUPS_MAX;
+    return group < block_at(r, first)->groups ? group_of(r->ops, first + group * GROUP_SLOTS) : NULL;
 }
 
 /* ---- growing ---- */
@@ -235,7 +234,7 @@ static weir_status take_number(struct roster *r, uint32_t *out)
         if (status != WEIR_OK)
             return status;
     } while (!atomic_compare_exchange_weak_explicit(&r->blocks, &number, number + 1,
-                                                    memory_order_release,               /* A2 of roster_group */
+                                                    memory_order_release,               /* A2 of roster_groups */
                                                     memory_order_relaxed));
     *out = number;
     return WEIR_OK;
@@ -311,12 +310,17 @@ static weir_status grow(struct roster *r, uint32_t count)
     return WEIR_OK;
 }
 
+static uint32_t room_of(struct roster *r)
+{
+    uint32_t room = 0, numbers = roster_groups(r);
+    for (uint32_t i = 0; i < numbers; i++)
+        room += roster_group(r, i) != NULL ? GROUP_OPS : 0;
+    return room;
+}
+
 weir_status roster_reserve(struct roster *r, uint32_t count)
 {
-    uint32_t room = 0;
-    for (uint32_t i = 0; roster_group(r, i) != NULL; i++)
-        room += GROUP_OPS;
-    while (room < count) {
+    for (uint32_t room; (room = room_of(r)) < count;) {
         uint32_t before = atomic_load_explicit(&r->blocks, memory_order_relaxed);      /* a guess at the size only */
         uint32_t missing = (count - room + GROUP_OPS - 1) / GROUP_OPS * GROUP_SLOTS, size = size_of_next(before);
         while (size < missing && size < GROUP_SLOTS * BLOCK_GROUPS_MAX)
@@ -324,9 +328,6 @@ weir_status roster_reserve(struct roster *r, uint32_t count)
         weir_status status = grow(r, size);
         if (status != WEIR_OK)
             return status;
-        room = 0;
-        for (uint32_t i = 0; roster_group(r, i) != NULL; i++)
-            room += GROUP_OPS;
     }
     return WEIR_OK;
 }

@@ -128,7 +128,9 @@ void roster_empty(struct group *group);
 /* A group with something ready, from a place that differs by `start`; NULL: there is none. */
 struct group *roster_find_ready(struct roster *r, uint32_t start);
 
-/* The groups in memory order, for sweeps: number 0, 1, ... until NULL. */
+/* The groups, for sweeps, which share them out by number: below roster_groups; in each block in memory order.
+ * NULL: there is none of that number, since not every block is of the largest size. */
+uint32_t roster_groups(struct roster *r);
 struct group *roster_group(struct roster *r, uint32_t number);
 
 /* ---- from a slot's index to what it belongs to: pure ---- */
