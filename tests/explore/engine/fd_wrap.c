@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fd_wrap.c - epoll, eventfd, pipe and timerfd, on descriptors of the explorer's own
  *
- * Descriptors start at 1000; calls on others go to the system, so that printing works. All steps on descriptors
- * conflict with each other: coarse, and enough. Level and edge triggers and EPOLLONESHOT are known: an
- * edge is a write, a read that makes room, an expiry, or the other end's close. A write and the read that gets it synchronise, as the kernel's locks make them. */
+ * Descriptors start at 1000; calls on others go to the system, so that printing works. All steps
+ * on descriptors conflict with each other: coarse, and enough. Level and edge triggers and
+ * EPOLLONESHOT are known: an edge is a write, a read that makes room, an expiry, or the other
+ * end's close. A write and the read that gets it synchronise, as the kernel's locks make them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,23 +25,23 @@ enum { FIRST = 1000, DESCRIPTORS_MAX = 64, WATCHES_MAX = 32, PIPE_ROOM = 4096 };
 enum kind { CLOSED, EPOLL, EVENT, PIPE_READ, PIPE_WRITE, TIMER };
 
 struct watch {
-    int fd;                         /* 0: free */
+    int fd; /* 0: free */
     uint32_t events;
-    uint64_t reported;              /* EPOLLET: the last edge that was told */
+    uint64_t reported; /* EPOLLET: the last edge that was told */
     epoll_data_t data;
 };
 struct descriptor {
     enum kind kind;
-    int flags, peer;                /* pipe: the other end */
+    int flags, peer; /* pipe: the other end */
     uintptr_t pc;
-    uint64_t count;                 /* event: its value; pipe's reading end: bytes in it */
+    uint64_t count; /* event: its value; pipe's reading end: bytes in it */
     uint8_t bytes[PIPE_ROOM];
-    uint64_t edge;                  /* counts what an edge-triggered watch must tell */
-    int64_t expiry, period;         /* timer */
+    uint64_t edge;          /* counts what an edge-triggered watch must tell */
+    int64_t expiry, period; /* timer */
     struct watch watches[WATCHES_MAX];
 };
 struct descriptors {
-    int used;                       /* the first so many have been open in this run */
+    int used; /* the first so many have been open in this run */
     struct descriptor all[DESCRIPTORS_MAX];
 };
 #define table (*engine.descriptors)
@@ -169,8 +170,7 @@ int64_t descriptors_next_expiry(int epoll)
     int64_t earliest = NEVER;
     for (int i = 0; d != NULL && d->kind == EPOLL && i < WATCHES_MAX; i++) {
         const struct descriptor *watched = d->watches[i].fd ? get(d->watches[i].fd) : NULL;
-        if (watched != NULL && watched->kind == TIMER && (d->watches[i].events & EPOLLIN) &&
-            watched->expiry < earliest)
+        if (watched != NULL && watched->kind == TIMER && (d->watches[i].events & EPOLLIN) && watched->expiry < earliest)
             earliest = watched->expiry;
     }
     return earliest;
@@ -366,8 +366,8 @@ int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *new, stru
     struct descriptor *d = get(fd);
     if (d == NULL || d->kind != TIMER)
         return refuse(EBADF);
-    int64_t first = (int64_t)new->it_value.tv_sec * NS_PER_S + new->it_value.tv_nsec;
-    d->period = (int64_t)new->it_interval.tv_sec * NS_PER_S + new->it_interval.tv_nsec;
+    int64_t first = (int64_t) new->it_value.tv_sec *NS_PER_S + new->it_value.tv_nsec;
+    d->period = (int64_t) new->it_interval.tv_sec *NS_PER_S + new->it_interval.tv_nsec;
     d->edge++;
     d->expiry = first == 0 ? NEVER : flags & TFD_TIMER_ABSTIME ? first : engine.now + first;
     changed();

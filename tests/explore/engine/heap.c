@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* heap.c - malloc and mmap of the code under test
  *
- * Every thread allocates from a heap of its own, upwards, so that the address a thread gets does not depend on
- * what others do: two allocations by two threads may be swapped without a trace. Before each block lie sixteen bytes
- * that name it and that nobody may touch. A freed block stays dead to the end of the run, and its use is found.
+ * Every thread allocates from a heap of its own, upwards, so that the address a thread gets does
+ * not depend on what others do: two allocations by two threads may be swapped without a trace.
+ * Before each block lie sixteen bytes that name it and that nobody may touch. A freed block stays
+ * dead to the end of the run, and its use is found.
  *
- * With the `reuse` bound an allocation may, as a choice, get the block of that size which was freed last, or the one
- * before: then addresses repeat and ABA shows. Only then are malloc and free steps that others can see.
+ * With the `reuse` bound an allocation may, as a choice, get the block of that size which was
+ * freed last, or the one before: then addresses repeat and ABA shows. Only then are malloc and
+ * free steps that others can see.
  *
  * Refusing an allocation is a choice of the `faults` bound. Fresh memory is filled with 0xA5. */
 #include "heap.h"
@@ -29,10 +31,10 @@ struct block {
     size_t size, room;
     enum block_state state;
     int thread;
-    uint32_t freed_at;                  /* order of frees */
-    struct clock happened;              /* of the free: an allocator hands memory over properly */
+    uint32_t freed_at;     /* order of frees */
+    struct clock happened; /* of the free: an allocator hands memory over properly */
 };
-struct guard {                          /* the sixteen bytes before a block */
+struct guard { /* the sixteen bytes before a block */
     uint32_t magic, index;
     uint64_t unused;
 };
@@ -101,8 +103,8 @@ static uintptr_t fresh_block(size_t size, size_t alignment, uintptr_t pc)
         explore_fail("explorer: T%d's heap is full", id);
     struct guard *guard = (struct guard *)(address - GUARD);
     *guard = (struct guard){.magic = MAGIC ^ engine.run, .index = heap->count};
-    heap->blocks[heap->count++] =
-        (struct block){.address = address, .size = size, .room = room, .pc = pc, .thread = id};
+    heap->blocks[heap->count++] = (struct block){
+        .address = address, .size = size, .room = room, .pc = pc, .thread = id};
     shadow_forbid(address - GUARD, GUARD);
     shadow_forbid(address + room, GUARD);
     heap->top[id] = address + room;
@@ -118,8 +120,8 @@ static unsigned find_freed(size_t size, size_t alignment, struct block **found)
         struct block *best = NULL;
         for (uint32_t i = 0; i < heap->count; i++) {
             struct block *b = &heap->blocks[i];
-            if (b->state == FREED && b->room == room && b->address % alignment == 0 &&
-                b->freed_at < last && (best == NULL || b->freed_at > best->freed_at))
+            if (b->state == FREED && b->room == room && b->address % alignment == 0 && b->freed_at < last
+                && (best == NULL || b->freed_at > best->freed_at))
                 best = b;
         }
         if (best == NULL)
@@ -155,8 +157,8 @@ static uintptr_t reuse_block(size_t size, size_t alignment, uintptr_t pc)
     return block->address;
 }
 
-/* A small block counts as written by who allocated it: then handing it over without synchronising is a race
- * even if nobody writes to it. For large ones that would cost more than it finds. */
+/* A small block counts as written by who allocated it: then handing it over without synchronising
+ * is a race even if nobody writes to it. For large ones that would cost more than it finds. */
 static void fill(uintptr_t address, int value, size_t size, uintptr_t pc)
 {
     if (size <= MARKED_MAX)
@@ -187,8 +189,8 @@ static void *allocate(size_t size, size_t alignment, int value, uintptr_t pc)
 static struct block *find_block(const void *memory)
 {
     const struct guard *guard = (const struct guard *)((uintptr_t)memory - GUARD);
-    if (!in_heaps(memory) || ((uintptr_t)memory & 15) || guard->magic != (MAGIC ^ engine.run) ||
-        guard->index >= heap->count || heap->blocks[guard->index].address != (uintptr_t)memory)
+    if (!in_heaps(memory) || ((uintptr_t)memory & 15) || guard->magic != (MAGIC ^ engine.run)
+        || guard->index >= heap->count || heap->blocks[guard->index].address != (uintptr_t)memory)
         explore_fail("free of %p, which malloc never returned", memory);
     return &heap->blocks[guard->index];
 }
@@ -203,8 +205,8 @@ static void release(void *memory, uintptr_t pc)
     char place[160], before[160];
     TRACE("free", block->address, block->size, "", pc);
     if (block->state == FREED)
-        explore_fail("double free: T%d at %s, first at %s", engine.current->id,
-                     trace_place(pc, place, sizeof place), trace_place(block->freed_pc, before, sizeof before));
+        explore_fail("double free: T%d at %s, first at %s", engine.current->id, trace_place(pc, place, sizeof place),
+                     trace_place(block->freed_pc, before, sizeof before));
     shadow_kill(block->address, block->room, pc);
     block->state = FREED;
     block->freed_pc = pc;
@@ -284,8 +286,7 @@ void *__wrap_mmap(void *wish, size_t size, int protection, int flags, int fd, of
     schedule_point(OBJECT_HEAP, TOUCH_READ | TOUCH_WRITE);
     schedule_meet(schedule_object(OBJECT_HEAP));
     size = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
-    bool full = heap->mapping_count == MAPPINGS_MAX ||
-                size > engine.arena.base + engine.arena.size - heap->maps_top;
+    bool full = heap->mapping_count == MAPPINGS_MAX || size > engine.arena.base + engine.arena.size - heap->maps_top;
     if (full || search_risk(&engine.left.faults)) {
         TRACE("mapping refused", 0, size, "", CALLER);
         errno = ENOMEM;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - arguments, one row per scenario, replay lists
  *
- * A replay list is the bounds of the search and the choices of one run, as in "p2s1f0e0u0r0:0*17.1.0*3.2":
- * preemptions, stale reads, faults, early time-outs, spurious ends, reuse; then seventeen times 0, and so on.
- * The bounds decide which choices there are, so they belong to it. Zeros at the end are left out. */
+ * A replay list is the bounds of the search and the choices of one run, as in
+ * "p2s1f0e0u0r0:0*17.1.0*3.2": preemptions, stale reads, faults, early time-outs, spurious ends,
+ * reuse; then seventeen times 0, and so on. The bounds decide which choices there are, so they
+ * belong to it. Zeros at the end are left out. */
 #include "search.h"
 
 #include <stdio.h>
@@ -22,8 +23,11 @@ bool search_parse_replay(const char *text)
 {
     explore_bounds *b = &engine.bounds;
     int used = 0;
-    if (text == NULL || sscanf(text, "p%ds%df%de%du%dr%d:%n", &b->preemptions, &b->stale_reads, &b->faults,
-                               &b->early_timeouts, &b->spurious, &b->reuse, &used) != 6 || used == 0)
+    if (text == NULL
+        || sscanf(text, "p%ds%df%de%du%dr%d:%n", &b->preemptions, &b->stale_reads, &b->faults, &b->early_timeouts,
+                  &b->spurious, &b->reuse, &used)
+               != 6
+        || used == 0)
         return false;
     engine.weak = b->stale_reads > 0;
     engine.choice_count = 0;
@@ -43,22 +47,23 @@ bool search_parse_replay(const char *text)
     return true;
 }
 
-static void print_replay(void)
+/* Of the last run, into engine.replay. */
+const char *search_write_replay(void)
 {
     const explore_bounds *b = &engine.bounds;
     unsigned count = engine.choice_at;
     while (count > 0 && engine.choices[count - 1].taken == 0)
         count--;
-    printf("  replay: --scenario %s --replay p%ds%df%de%du%dr%d:", engine.scenario->name, b->preemptions,
-           b->stale_reads, b->faults, b->early_timeouts, b->spurious, b->reuse);
-    for (unsigned i = 0, next; i < count; i = next) {
+    size_t used = (size_t)snprintf(engine.replay, REPLAY_MAX, "p%ds%df%de%du%dr%d:", b->preemptions, b->stale_reads,
+                                   b->faults, b->early_timeouts, b->spurious, b->reuse);
+    for (unsigned i = 0, next; i < count && used < REPLAY_MAX - 32; i = next) {
         for (next = i + 1; next < count && engine.choices[next].taken == engine.choices[i].taken; next++)
             ;
-        printf("%s%u", i ? "." : "", engine.choices[i].taken);
+        used += (size_t)sprintf(engine.replay + used, "%s%u", i ? "." : "", engine.choices[i].taken);
         if (next > i + 1)
-            printf("*%u", next - i);
+            used += (size_t)sprintf(engine.replay + used, "*%u", next - i);
     }
-    putchar('\n');
+    return engine.replay;
 }
 
 /* ---- rows ---- */
@@ -85,15 +90,14 @@ void search_print_row(const explore_result *result)
     const char *verdict = result->violated ? (result->passed ? "found" : "VIOLATION")
                                            : (result->passed ? "ok" : "NOT FOUND");
     printf("%-40s %-6s %-18s %10llu runs %-4s cut %-9llu %9.0f/s %7.2f s  longest %-5llu", engine.scenario->name,
-           modes[engine.options.mode], bounds_text(bounds, sizeof bounds),
-           (unsigned long long)result->executions, result->complete ? "all" : "part",
-           (unsigned long long)result->cut, (double)result->executions / (result->seconds + 1e-9),
-           result->seconds, (unsigned long long)result->longest);
+           modes[engine.options.mode], bounds_text(bounds, sizeof bounds), (unsigned long long)result->executions,
+           result->complete ? "all" : "part", (unsigned long long)result->cut,
+           (double)result->executions / (result->seconds + 1e-9), result->seconds, (unsigned long long)result->longest);
     if (result->outcomes > 0)
         printf(" outcomes %llu", (unsigned long long)result->outcomes);
     printf("  %s%s%s\n", verdict, result->violated ? ": " : "", result->violation);
     if (result->violated)
-        print_replay();
+        printf("  replay: --scenario %s --replay %s\n", engine.scenario->name, result->replay);
 }
 
 /* ---- the program ---- */
@@ -101,7 +105,7 @@ void search_print_row(const explore_result *result)
 struct arguments {
     explore_options options;
     const char *only;
-    int preemptions, stale, faults, early, spurious, reuse;     /* -1: the scenario's own */
+    int preemptions, stale, faults, early, spurious, reuse; /* -1: the scenario's own */
     bool list;
 };
 
@@ -114,7 +118,8 @@ static void print_help(const char *program)
            "  --replay LIST          repeat one run and print it\n"
            "  --seconds S  --executions N  --seed N  --depth D\n"
            "  --preemptions N  --stale N  --faults N  --early N  --spurious N  --reuse N\n"
-           "  --no-reduction         dfs: every schedule\n", program);
+           "  --no-reduction         dfs: every schedule\n",
+           program);
 }
 
 static bool parse_mode(const char *text, explore_mode *mode)
@@ -131,9 +136,13 @@ static bool parse_mode(const char *text, explore_mode *mode)
 /* One option with its value; how many arguments it was, 0: not understood. */
 static int parse_one(struct arguments *a, const char *option, const char *value)
 {
-    struct { const char *name; int *to; } numbers[] = {
-        {"--preemptions", &a->preemptions}, {"--stale", &a->stale}, {"--faults", &a->faults},
-        {"--early", &a->early}, {"--spurious", &a->spurious}, {"--reuse", &a->reuse},
+    struct {
+        const char *name;
+        int *to;
+    } numbers[] = {
+        {"--preemptions", &a->preemptions}, {"--stale", &a->stale},
+        {"--faults", &a->faults},           {"--early", &a->early},
+        {"--spurious", &a->spurious},       {"--reuse", &a->reuse},
         {"--depth", &a->options.depth},
     };
     if (strcmp(option, "--list") == 0)
@@ -160,8 +169,7 @@ static int parse_one(struct arguments *a, const char *option, const char *value)
 
 static bool parse(struct arguments *a, int argc, char **argv)
 {
-    *a = (struct arguments){.preemptions = -1, .stale = -1, .faults = -1, .early = -1, .spurious = -1,
-                            .reuse = -1};
+    *a = (struct arguments){.preemptions = -1, .stale = -1, .faults = -1, .early = -1, .spurious = -1, .reuse = -1};
     for (int i = 1, used; i < argc; i += used) {
         used = parse_one(a, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
         if (used == 0)

@@ -1,36 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memory_model.c - what an atomic access sees
  *
- * RC11 without load buffering, as an operational model. Every location keeps its last eight stores in modification
- * order, and a load may see any of them that it is not yet past:
+ * RC11 without load buffering, as an operational model. Every location keeps its last eight stores
+ * in modification order, and a load may see any of them that it is not yet past:
  *
- *   - A thread has a view: a set of events, kept as one number per thread (struct clock). Its floor at a location is
- *     the newest store that an event of the view has read or written there. Loads see the floor or newer.
- *   - A store publishes with its value what the storing thread's view was (release), or was at its last release
- *     fence (relaxed). An acquire load adds what it reads to its view; a relaxed one only at the next
- *     acquire fence. A read-modify-write adds what it read to what it publishes: that is a release sequence. Later
- *     relaxed stores of the same thread do not continue one (C++20; C11 as published said they do).
- *   - A store usually goes to the end of the modification order. It may also go before stores that the thread is
- *     not past, unless that would separate a read-modify-write from the store it read.
- *   - Seq_cst: one more slot of every clock counts the seq_cst stores of the run. A seq_cst load's floor includes
- *     the last seq_cst store there, and all that seq_cst fences have seen. A seq_cst fence exchanges views with all
- *     fences before it, and brings the thread past all seq_cst stores before it. A seq_cst access is no
- *     fence for the accesses around it.
+ *   - A thread has a view: a set of events, kept as one number per thread (struct clock). Its
+ *     floor at a location is the newest store that an event of the view has read or written there.
+ *     Loads see the floor or newer.
+ *   - A store publishes with its value what the storing thread's view was (release), or was at its
+ *     last release fence (relaxed). An acquire load adds what it reads to its view; a relaxed one
+ *     only at the next acquire fence. A read-modify-write adds what it read to what it publishes:
+ *     that is a release sequence. Later relaxed stores of the same thread do not continue one
+ *     (C++20; C11 as published said they do).
+ *   - A store usually goes to the end of the modification order. It may also go before stores that
+ *     the thread is not past, unless that would separate a read-modify-write from the store it
+ *     read.
+ *   - Seq_cst: one more slot of every clock counts the seq_cst stores of the run. A seq_cst load's
+ *     floor includes the last seq_cst store there, and all that seq_cst fences have seen. A
+ *     seq_cst fence exchanges views with all fences before it, and brings the thread past all
+ *     seq_cst stores before it. A seq_cst access is no fence for the accesses around it.
  *
- * Besides the view a thread has `happened`, which takes part in all of this but in what seq_cst does: seeing a store
- * is not the same as synchronising with it, and only the second excuses a plain access (shadow.c).
+ * Besides the view a thread has `happened`, which takes part in all of this but in what seq_cst
+ * does: seeing a store is not the same as synchronising with it, and only the second excuses a
+ * plain access (shadow.c).
  *
- * The newest store is in memory itself, so that plain accesses, the C library and futex(2) see it there.
+ * The newest store is in memory itself, so that plain accesses, the C library and futex(2) see it
+ * there.
  *
- * Not modelled: load buffering (a load that sees a store made possible by it), accesses of different sizes to one
- * location, and stores older than the last eight. */
+ * Not modelled: load buffering (a load that sees a store made possible by it), accesses of
+ * different sizes to one location, and stores older than the last eight. */
 #include "engine.h"
 
 #include <string.h>
 
 #include "shadow.h"
 
-enum { STAMP_STEP = 1 << 12 };      /* leaves room between two stores for later ones that go between them */
+enum { STAMP_STEP = 1 << 12 }; /* leaves room between two stores for later ones that go between them */
 
 static bool acquires(int order)
 {
@@ -51,8 +56,7 @@ word memory_read(uintptr_t address, unsigned size)
     case 2: return *(const volatile uint16_t *)address;
     case 4: return *(const volatile uint32_t *)address;
     case 8: return *(const volatile uint64_t *)address;
-    default: return *(const volatile uint64_t *)address |
-                    (word)*(const volatile uint64_t *)(address + 8) << 64;
+    default: return *(const volatile uint64_t *)address | (word) * (const volatile uint64_t *)(address + 8) << 64;
     }
 }
 
@@ -86,7 +90,8 @@ static struct message *newest(struct location *location)
     return message_at(location, location->count - 1u);
 }
 
-/* Makes room at `place`; forgets the oldest store when there is none, which moves the place by one. */
+/* Makes room at `place`; forgets the oldest store when there is none, which moves the place by
+ * one. */
 static struct message *message_insert(struct location *location, unsigned place)
 {
     uint8_t slot = location->count;
@@ -112,7 +117,8 @@ static struct message *message_insert(struct location *location, unsigned place)
     return message;
 }
 
-/* What plain code left there before the first atomic access. Its own past is the race check's business. */
+/* What plain code left there before the first atomic access. Its own past is the race check's
+ * business. */
 static void begin_history(struct location *location, uint32_t stamp)
 {
     location->count = 1;
@@ -234,8 +240,7 @@ static void see(struct location *location, const struct message *message, int or
 }
 
 /* `read`: the store that a read-modify-write read, or NULL. */
-static void publish(struct location *location, unsigned place, word value, int order,
-                    const struct message *read)
+static void publish(struct location *location, unsigned place, word value, int order, const struct message *read)
 {
     struct thread *me = engine.current;
     struct clock happened = releases(order) ? me->happened : me->release_happened;
@@ -282,8 +287,7 @@ static bool looks_in_vain(struct location *location, const struct message *messa
 {
     struct thread *me = engine.current;
     unsigned id = (unsigned)me->id;
-    bool same = location->looks[id].progress == me->progress &&
-                location->looks[id].value == message->value;
+    bool same = location->looks[id].progress == me->progress && location->looks[id].value == message->value;
     location->looks[id].progress = me->progress;
     location->looks[id].value = message->value;
     location->looks[id].looks = same ? location->looks[id].looks + 1 : 1;
@@ -391,8 +395,8 @@ word model_rmw(uintptr_t address, unsigned size, enum rmw how, word operand, int
     return read.value;
 }
 
-/* A compare-exchange fails on any store it may see that differs, and succeeds on any that equals and that no
- * other read-modify-write has read. */
+/* A compare-exchange fails on any store it may see that differs, and succeeds on any that equals
+ * and that no other read-modify-write has read. */
 static unsigned cas_places(struct location *location, word expected, int order, unsigned *places)
 {
     unsigned count = 0, low = location->count - 1u;
@@ -415,8 +419,8 @@ static bool cas_fails(struct location *location, const struct message *read, int
     return false;
 }
 
-bool model_cas(uintptr_t address, unsigned size, word *expected, word desired, bool weak,
-               int success, int failure, uintptr_t pc)
+bool model_cas(uintptr_t address, unsigned size, word *expected, word desired, bool weak, int success, int failure,
+               uintptr_t pc)
 {
     struct location *location = enter(address, size, success, true, pc);
     unsigned places[HISTORY];
@@ -467,8 +471,9 @@ void model_fence(struct thread *thread, int order)
     }
 }
 
-/* membarrier(2): a seq_cst fence in every thread, wherever it stands. Twice, so that all have seen all. A thread
- * that has ended left its processor, and with it its store buffer, behind: it counts too. */
+/* membarrier(2): a seq_cst fence in every thread, wherever it stands. Twice, so that all have seen
+ * all. A thread that has ended left its processor, and with it its store buffer, behind: it counts
+ * too. */
 void model_fence_everywhere(void)
 {
     for (int round = 0; round < 2; round++)
@@ -478,7 +483,8 @@ void model_fence_everywhere(void)
         }
 }
 
-/* The kernel looks at a futex word after a full barrier, and may miss what is still in a store buffer. */
+/* The kernel looks at a futex word after a full barrier, and may miss what is still in a store
+ * buffer. */
 word model_kernel_load(uintptr_t address)
 {
     if (engine.left.stale <= 0 || shadow_cell(address)->location[address >> 2 & 1] == 0)

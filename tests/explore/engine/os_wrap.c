@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* os_wrap.c - futex, membarrier, the clock, and what the machine is said to be
  *
- * futex(2) wait: a full barrier, then a look at the word and the decision to sleep as one step. The look may be
- * stale like any other: a store that is still in its processor's buffer, whose thread then skipped the wake-up
- * because it saw no sleeper, is the classic lost wake-up. A wake-up comes with a barrier of its own before it, and with
- * the order of the kernel's queue lock: who waits after a wake-up sees what was stored before it. None
- * of this synchronises in the sense of C11, so data that is handed over by a futex alone is a race. */
+ * futex(2) wait: a full barrier, then a look at the word and the decision to sleep as one step.
+ * The look may be stale like any other: a store that is still in its processor's buffer, whose
+ * thread then skipped the wake-up because it saw no sleeper, is the classic lost wake-up. A
+ * wake-up comes with a barrier of its own before it, and with the order of the kernel's queue
+ * lock: who waits after a wake-up sees what was stored before it. None of this synchronises in the
+ * sense of C11, so data that is handed over by a futex alone is a race. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -49,7 +50,7 @@ static struct object *futex_step(uintptr_t word_at)
 static long futex_wait(uintptr_t word_at, uint32_t expected, int64_t deadline, uintptr_t pc)
 {
     struct object *queue = futex_step(word_at);
-    shadow_atomic(word_at, 4, false, pc);       /* a wake-up does not: the word may be gone by then */
+    shadow_atomic(word_at, 4, false, pc); /* a wake-up does not: the word may be gone by then */
     clock_join(&engine.current->view, &queue->view);
     uint32_t value = (uint32_t)model_kernel_load(word_at);
     if (value != expected) {
@@ -58,7 +59,9 @@ static long futex_wait(uintptr_t word_at, uint32_t expected, int64_t deadline, u
     }
     TRACE("futex wait", word_at, value, "", pc);
     enum wake_reason reason = schedule_block(word_at, deadline, true, "futex wait");
-    TRACE(reason == WOKEN ? "futex: woken" : reason == TIMED_OUT ? "futex: times out" : "futex: EINTR",
+    TRACE(reason == WOKEN       ? "futex: woken"
+          : reason == TIMED_OUT ? "futex: times out"
+                                : "futex: EINTR",
           word_at, 0, "", pc);
     if (reason == WOKEN)
         return 0;
@@ -101,10 +104,8 @@ static long do_futex(const long *a, uintptr_t pc)
             deadline = to_ns(time);
         return futex_wait(word_at, (uint32_t)a[2], deadline, pc);
     case FUTEX_WAKE:
-    case FUTEX_WAKE_BITSET:
-        return futex_wake(word_at, (int)a[2], pc);
-    default:
-        explore_fail("explorer: futex operation %ld", a[1]);
+    case FUTEX_WAKE_BITSET: return futex_wake(word_at, (int)a[2], pc);
+    default: explore_fail("explorer: futex operation %ld", a[1]);
     }
 }
 
@@ -116,18 +117,15 @@ static long do_membarrier(long command)
         return refuse(ENOSYS);
     switch (command) {
     case MEMBARRIER_CMD_QUERY:
-        return MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_PRIVATE_EXPEDITED |
-               MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
-    case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
-        return 0;
+        return MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+    case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: return 0;
     case MEMBARRIER_CMD_GLOBAL:
     case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
         schedule_point(0, TOUCH_EVERYTHING);
         TRACE("membarrier", 0, 0, "", 0);
         model_fence_everywhere();
         return 0;
-    default:
-        return refuse(EINVAL);
+    default: return refuse(EINVAL);
     }
 }
 
@@ -145,17 +143,11 @@ long __wrap_syscall(long number, ...)
     if (!engine.running)
         return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     switch (number) {
-    case SYS_futex:
-        return do_futex(a, CALLER);
-    case SYS_membarrier:
-        return do_membarrier(a[0]);
-    case SYS_gettid:
-        return 1000 + engine.current->id;
-    case SYS_getcpu:
-        *(unsigned *)a[0] = (unsigned)engine.current->id % 2;
-        return 0;
-    default:
-        explore_fail("explorer: system call %ld", number);
+    case SYS_futex: return do_futex(a, CALLER);
+    case SYS_membarrier: return do_membarrier(a[0]);
+    case SYS_gettid: return 1000 + engine.current->id;
+    case SYS_getcpu: *(unsigned *)a[0] = (unsigned)engine.current->id % 2; return 0;
+    default: explore_fail("explorer: system call %ld", number);
     }
 }
 
@@ -163,8 +155,8 @@ long __wrap_syscall(long number, ...)
 
 enum { CLOCK_LOOKS = 64, CLOCK_STEP = 1000000 };
 
-/* Time stands still between two jumps. Only with early time-outs can it jump while somebody runs: then a look at
- * the clock is a step. Who does nothing but look makes a millisecond pass. */
+/* Time stands still between two jumps. Only with early time-outs can it jump while somebody runs:
+ * then a look at the clock is a step. Who does nothing but look makes a millisecond pass. */
 static int64_t look_at_clock(void)
 {
     struct thread *me = engine.current;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pthread_wrap.c - threads, mutexes, condition variables, once and keys as steps of the explorer
  *
- * A call that may have to wait is first announced and taken (it fails to get what it wants); only then does the
- * thread block. Sleep sets need that: see schedule.c. Who was blocked on a mutex tries again.
+ * A call that may have to wait is first announced and taken (it fails to get what it wants); only
+ * then does the thread block. Sleep sets need that: see schedule.c. Who was blocked on a mutex
+ * tries again.
  *
- * The attributes' functions are the C library's; what an attribute asks for is ignored, except that condition
- * variables take deadlines on the virtual clock. */
+ * The attributes' functions are the C library's; what an attribute asks for is ignored, except
+ * that condition variables take deadlines on the virtual clock. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,9 +16,9 @@
 #include "engine.h"
 #include "shadow.h"
 
-#define PASS(call) \
+#define PASS(call)       \
     if (!engine.running) \
-        return call
+    return call
 
 /* ---- threads ---- */
 
@@ -139,7 +140,7 @@ int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
 static struct object *mutex_step(const void *address, uintptr_t pc)
 {
     schedule_point((uintptr_t)address, TOUCH_READ | TOUCH_WRITE);
-    shadow_atomic((uintptr_t)address, 8, false, pc);      /* finds a mutex in freed memory */
+    shadow_atomic((uintptr_t)address, 8, false, pc); /* finds a mutex in freed memory */
     shadow_make_shared((uintptr_t)address);
     struct object *object = schedule_object((uintptr_t)address);
     schedule_meet(object);
@@ -253,13 +254,15 @@ int __wrap_pthread_cond_destroy(pthread_cond_t *condition)
 static int wait_for(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t deadline, uintptr_t pc)
 {
     TRACE("waits for condition", (uintptr_t)condition, 0, "", pc);
-    schedule_point((uintptr_t)condition, TOUCH_EVERYTHING);     /* unlocking and blocking are one step */
+    schedule_point((uintptr_t)condition, TOUCH_EVERYTHING); /* unlocking and blocking are one step */
     shadow_atomic((uintptr_t)condition, 8, false, pc);
     schedule_meet(schedule_object((uintptr_t)condition));
     schedule_meet(schedule_object((uintptr_t)mutex));
     unlock(schedule_object((uintptr_t)mutex));
     enum wake_reason reason = schedule_block((uintptr_t)condition, deadline, true, "pthread_cond_wait");
-    TRACE(reason == WOKEN ? "is signalled" : reason == TIMED_OUT ? "times out" : "wakes for no reason",
+    TRACE(reason == WOKEN       ? "is signalled"
+          : reason == TIMED_OUT ? "times out"
+                                : "wakes for no reason",
           (uintptr_t)condition, 0, "", pc);
     lock(mutex, pc);
     return reason == TIMED_OUT ? ETIMEDOUT : 0;

@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* schedule.c - who takes the next step
  *
- * A step is what a thread does from one schedule_point() to the next: one access that others can see, then
- * code that they cannot. The point comes before the access and announces it (thread->next), so that a step's
- * footprint is known before it is taken: sleep sets need that.
+ * A step is what a thread does from one schedule_point() to the next: one access that others can
+ * see, then code that they cannot. The point comes before the access and announces it
+ * (thread->next), so that a step's footprint is known before it is taken: sleep sets need that.
  *
- * At a point there are candidates: the thread itself, first; the others that are ready; blocked threads whose
- * deadline may pass early or whose wait may end for no reason. search.c picks one. What a pick costs:
+ * At a point there are candidates: the thread itself, first; the others that are ready; blocked
+ * threads whose deadline may pass early or whose wait may end for no reason. search.c picks one.
+ * What a pick costs:
  *   leaving a thread that goes on       1 preemption       (leaving one that blocks, ends or yields is free)
  *   going on although one yields        1 preemption
  *   an early time-out, a spurious end   1 of its own budget, and no preemption
  *
- * Sleep sets. Thread c goes on at a point; that subtree is searched first. Then another thread u is tried, and c is
- * put to sleep: until somebody takes a step that conflicts with c's announced step t, running c only leads to
- * what was seen already, because "u w t" has the same effect as "t u w". This stays right with a bound on
- * preemptions: "t u w" costs at most what "u w t" costs, since leaving c before t costs 1 and leaving it after
- * t costs 1 or, if t was its last, 0; and a thread that blocks within w on what t would release has
- * taken a step that conflicts with t, which woke c. It would be wrong for the other candidates (swapping u
- * behind one of *them* adds a preemption), so these sleep only when preemptions are not bounded. A yield and
- * the passing of time wake everybody.
+ * Sleep sets. Thread c goes on at a point; that subtree is searched first. Then another thread u
+ * is tried, and c is put to sleep: until somebody takes a step that conflicts with c's announced
+ * step t, running c only leads to what was seen already, because "u w t" has the same effect as "t
+ * u w". This stays right with a bound on preemptions: "t u w" costs at most what "u w t" costs,
+ * since leaving c before t costs 1 and leaving it after t costs 1 or, if t was its last, 0; and a
+ * thread that blocks within w on what t would release has taken a step that conflicts with t,
+ * which woke c. It would be wrong for the other candidates (swapping u behind one of *them* adds a
+ * preemption), so these sleep only when preemptions are not bounded. A yield and the passing of
+ * time wake everybody.
  *
- * Local steps. A thread is not left before an access to a location that no second thread has ever met: leaving it
- * after that access gives the same run at the same price. "Ever" means in any run of this search; when a
- * location turns out to be shared, search.c searches once more with that knowledge, until nothing new turns up.
+ * Local steps. A thread is not left before an access to a location that no second thread has ever
+ * met: leaving it after that access gives the same run at the same price. "Ever" means in any run
+ * of this search; when a location turns out to be shared, search.c searches once more with that
+ * knowledge, until nothing new turns up.
  *
- * Time is a number. It moves to the earliest deadline when nobody can run, or when everybody who can only
- * spins; an early time-out moves it too. */
+ * Time is a number. It moves to the earliest deadline when nobody can run, or when everybody who
+ * can only spins; an early time-out moves it too. */
 #include "engine.h"
 
 #include <errno.h>
@@ -150,7 +153,7 @@ static bool is_local(struct footprint step)
 static int64_t deadline_of(const struct thread *thread)
 {
     int64_t timers = descriptors_next_expiry((int)thread->waits_for);
-    bool polls = thread->waits_in != NULL && thread->waits_in[0] == 'e';   /* epoll_wait */
+    bool polls = thread->waits_in != NULL && thread->waits_in[0] == 'e'; /* epoll_wait */
     return polls && timers < thread->deadline ? timers : thread->deadline;
 }
 
@@ -213,7 +216,7 @@ static unsigned list_candidates(enum leave leave, struct candidate *list)
     else if (count > 0 && engine.left.early > 0)
         add(list, &count, engine.timed & ~engine.due, RUN_EARLY);
     if (count == 0)
-        return 0;                               /* a wait that may end for no reason is no way out */
+        return 0; /* a wait that may end for no reason is no way out */
     if (engine.left.spurious > 0)
         add(list, &count, engine.interruptible, RUN_SPURIOUS);
     return count;
@@ -222,9 +225,8 @@ static unsigned list_candidates(enum leave leave, struct candidate *list)
 static bool nobody_else_can_run(void)
 {
     bool others = ((engine.ready & ~bit(engine.current)) | engine.due) != 0;
-    return !(others && engine.left.preemptions > 0) &&
-           !(engine.left.early > 0 && (engine.timed & ~engine.due)) &&
-           !(engine.left.spurious > 0 && engine.interruptible);
+    return !(others && engine.left.preemptions > 0) && !(engine.left.early > 0 && (engine.timed & ~engine.due))
+           && !(engine.left.spurious > 0 && engine.interruptible);
 }
 
 /* ---- reports ---- */
@@ -236,9 +238,8 @@ static _Noreturn void report_deadlock(void)
     for (int i = 0; i < engine.thread_count; i++) {
         const struct thread *t = &engine.threads[i];
         if (t->state == THREAD_BLOCKED && used < sizeof text)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s T%d in %s(%s)",
-                                     used ? "," : "", i, t->waits_in,
-                                     trace_name(t->waits_for, name, sizeof name));
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s T%d in %s(%s)", used ? "," : "", i,
+                                     t->waits_in, trace_name(t->waits_for, name, sizeof name));
     }
     explore_fail("deadlock or lost wake-up:%s", text);
 }
@@ -258,8 +259,8 @@ static unsigned pick_by_priority(const struct candidate *list, unsigned count, e
         if (list[i].how == RUN_EARLY || list[i].how == RUN_SPURIOUS) {
             if (search_random() % 8 == 0)
                 return i;
-        } else if (list[i].how != SPIN_ON &&
-                   engine.threads[list[i].thread].priority > engine.threads[list[best].thread].priority)
+        } else if (list[i].how != SPIN_ON
+                   && engine.threads[list[i].thread].priority > engine.threads[list[best].thread].priority)
             best = i;
     }
     return best;
@@ -347,8 +348,7 @@ static void pay(struct candidate chosen, unsigned k, enum leave leave)
 
     struct footprint step = thread->next;
     switch ((enum how)chosen.how) {
-    case RUN:
-        break;
+    case RUN: break;
     case RUN_EARLY:
         schedule_advance(deadline_of(thread));
         TRACE("time-out comes early", 0, 0, "", 0);
@@ -357,11 +357,8 @@ static void pay(struct candidate chosen, unsigned k, enum leave leave)
         unblock(thread, TIMED_OUT);
         step.touch |= TOUCH_EVERYTHING;
         break;
-    case RUN_SPURIOUS:
-        unblock(thread, SPURIOUS);
-        break;
-    case TIME_PASSES:
-        break;
+    case RUN_SPURIOUS: unblock(thread, SPURIOUS); break;
+    case TIME_PASSES: break;
     case SPIN_ON:
         thread->may_spin = SPIN_ALLOWANCE;
         thread_saw(thread, 77);
@@ -402,7 +399,7 @@ static void dispatch(enum leave leave)
 void schedule_point(uintptr_t object, unsigned touch)
 {
     engine.current->next = (struct footprint){object, touch};
-    thread_saw(engine.current, 13);         /* having announced this is a state of its own */
+    thread_saw(engine.current, 13); /* having announced this is a state of its own */
     dispatch(GOES_ON);
 }
 
@@ -412,11 +409,11 @@ void schedule_yield(void)
     if (++engine.idle_yields > IDLE_YIELDS_MAX)
         explore_fail("livelock: T%d spins, and nobody makes progress", me->id);
     if (engine.idle_yields > 2 * (unsigned)engine.thread_count)
-        time_jumps();                           /* who can run only spins: time passes meanwhile */
+        time_jumps(); /* who can run only spins: time passes meanwhile */
     me->progress++;
     me->next = (struct footprint){0, TOUCH_EVERYTHING};
     thread_saw(me, 99);
-    engine.asleep = 0;                          /* the yield itself is the step, and it conflicts */
+    engine.asleep = 0; /* the yield itself is the step, and it conflicts */
     dispatch(YIELDS);
 }
 

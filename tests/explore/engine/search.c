@@ -1,32 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* search.c - which run comes next
  *
- * A run is decided by its choices: at each point with more than one possibility, which one was taken. Taking 0
- * everywhere is the run without surprises. The search is depth-first over these lists: repeat the list up to the last
- * choice that has an alternative left, take that alternative, and go on with 0.
+ * A run is decided by its choices: at each point with more than one possibility, which one was
+ * taken. Taking 0 everywhere is the run without surprises. The search is depth-first over these
+ * lists: repeat the list up to the last choice that has an alternative left, take that
+ * alternative, and go on with 0.
  *
- * What is guaranteed. A search that ends ("all") has seen every run within the bounds, up to the order of steps
- * that do not conflict: same checks, same races, same outcomes. Three reductions are used, and each
- * respects the bounds exactly:
+ * What is guaranteed. A search that ends ("all") has seen every run within the bounds, up to the
+ * order of steps that do not conflict: same checks, same races, same outcomes. Three reductions
+ * are used, and each respects the bounds exactly:
  *
- *   - sleep sets (schedule.c), of the thread that goes on only, unless preemptions are not bounded;
- *   - local steps (schedule.c): a pass may learn that a location is shared; then one more pass is made;
- *   - known states: a run is cut at a point when the same state was met before with at least as much of every
- *     budget and with no thread asleep that is awake now. A state is not memory but history: each thread's hash covers
- *     all that it has seen, each store's hash the history of its writer and the store before it. Two runs with
- *     equal hashes are the same partial order of steps. Which thread is running is part of the
- *     state as long as preemptions count.
+ *   - sleep sets (schedule.c), of the thread that goes on only, unless preemptions are not
+ *     bounded;
+ *   - local steps (schedule.c): a pass may learn that a location is shared; then one more pass is
+ *     made;
+ *   - known states: a run is cut at a point when the same state was met before with at least as
+ *     much of every budget and with no thread asleep that is awake now. A state is not memory but
+ *     history: each thread's hash covers all that it has seen, each store's hash the history of
+ *     its writer and the store before it. Two runs with equal hashes are the same partial order of
+ *     steps. Which thread is running is part of the state as long as preemptions count.
  *
- * Known states are kept in a fixed table that forgets: then work is repeated, nothing is missed. Two different histories
- * with the same 64-bit hash would cut a run wrongly: with 10^8 states that happens in one search of 4000.
- * tests/explore/selftest compares all of this with the unreduced search.
+ * Known states are kept in a fixed table that forgets: then work is repeated, nothing is missed.
+ * Two different histories with the same 64-bit hash would cut a run wrongly: with 10^8 states that
+ * happens in one search of 4000. tests/explore/selftest compares all of this with the unreduced
+ * search.
  *
- * What is not guaranteed. Nothing is said about runs beyond the bounds. A race or a dead block is reported by
- * clocks, so also when the two accesses lay far apart in the run; a violation of a check is
- * found only if a run within the bounds violates it.
+ * What is not guaranteed. Nothing is said about runs beyond the bounds. A race or a dead block is
+ * reported by clocks, so also when the two accesses lay far apart in the run; a violation of a
+ * check is found only if a run within the bounds violates it.
  *
- * Random and PCT (Burckhardt et al., 2010: random priorities, d changes) sample runs of the same space with
- * preemptions not bounded. Their choices are recorded in the same form: any run can be replayed. */
+ * Random and PCT (Burckhardt et al., 2010: random priorities, d changes) sample runs of the same
+ * space with preemptions not bounded. Their choices are recorded in the same form: any run can be
+ * replayed. */
 #include "search.h"
 
 #include <signal.h>
@@ -61,19 +66,19 @@ unsigned search_choose(unsigned count, uint32_t skip)
         if (engine.options.mode == EXPLORE_REPLAY || engine.tracing)
             known->count = (uint8_t)count;
         if (known->count != count || known->taken >= count)
-            explore_fail("explorer: the run does not repeat (choice %u: %u of %u, now %u)",
-                         engine.choice_at, known->taken, known->count, count);
+            explore_fail("explorer: the run does not repeat (choice %u: %u of %u, now %u)", engine.choice_at,
+                         known->taken, known->count, count);
         return known->taken;
     }
     unsigned taken = 0;
     while (taken < count && (skip >> taken & 1))
         taken++;
     if (taken == count)
-        schedule_cut();                         /* everybody who can run is asleep */
+        schedule_cut(); /* everybody who can run is asleep */
     if (engine.choice_count == CHOICES_MAX)
         explore_fail("explorer: more than %d choices in one run", CHOICES_MAX);
-    engine.choices[engine.choice_count++] =
-        (struct choice){.count = (uint8_t)count, .taken = (uint8_t)taken, .skip = skip};
+    engine.choices[engine.choice_count++] = (struct choice){
+        .count = (uint8_t)count, .taken = (uint8_t)taken, .skip = skip};
     engine.choice_at++;
     return taken;
 }
@@ -146,9 +151,9 @@ static uint8_t narrow(int budget)
 
 static bool at_least(const struct known *old, const struct known *new)
 {
-    return old->preemptions >= new->preemptions && old->stale >= new->stale &&
-           old->faults >= new->faults && old->early >= new->early && old->spurious >= new->spurious &&
-           old->reuse >= new->reuse && (old->asleep & ~new->asleep) == 0;
+    return old->preemptions >= new->preemptions && old->stale >= new->stale && old->faults >= new->faults
+           && old->early >= new->early && old->spurious >= new->spurious && old->reuse >= new->reuse
+           && (old->asleep & ~new->asleep) == 0;
 }
 
 /* Remembers the state if it is new. */
@@ -236,9 +241,8 @@ static void run_once(void)
     heap_begin_run();
     model_begin_run();
     descriptors_begin_run();
-    engine.left = (struct budget){engine.bounds.preemptions, engine.bounds.stale_reads,
-                                  engine.bounds.faults,      engine.bounds.early_timeouts,
-                                  engine.bounds.spurious,    engine.bounds.reuse};
+    engine.left = (struct budget){engine.bounds.preemptions,    engine.bounds.stale_reads, engine.bounds.faults,
+                                  engine.bounds.early_timeouts, engine.bounds.spurious,    engine.bounds.reuse};
     engine.choice_at = 0;
     engine.was_cut = false;
     engine.pct_low = -1;
@@ -308,6 +312,7 @@ static void make_ready(void)
     engine.locations = reserve(LOCATIONS_MAX * sizeof(struct location));
     engine.objects = reserve(4096 * sizeof(struct object));
     engine.choices = reserve(CHOICES_MAX * sizeof(struct choice));
+    engine.replay = reserve(REPLAY_MAX);
     engine.outcomes = reserve(OUTCOMES_MAX * sizeof(uint64_t));
     engine.known = reserve((size_t)KNOWN_SETS * KNOWN_WAYS * sizeof(struct known));
     catch_signals();
@@ -353,21 +358,17 @@ static void set_bounds(const explore_scenario *scenario, const explore_options *
 static bool next_run(explore_result *result, uint64_t longest)
 {
     switch (engine.options.mode) {
-    case EXPLORE_REPLAY:
-        return false;
+    case EXPLORE_REPLAY: return false;
     case EXPLORE_PCT:
         for (int i = 0; i < engine.options.depth; i++)
             engine.pct_change[i] = 1 + search_random() % (longest + 1);
         /* fall through */
-    case EXPLORE_RANDOM:
-        engine.choice_count = 0;
-        return true;
-    case EXPLORE_DFS:
-        break;
+    case EXPLORE_RANDOM: engine.choice_count = 0; return true;
+    case EXPLORE_DFS: break;
     }
     if (advance())
         return true;
-    if (engine.grew && engine.reduce) {         /* once more, knowing what is shared */
+    if (engine.grew && engine.reduce) { /* once more, knowing what is shared */
         engine.grew = false;
         engine.choice_count = 0;
         forget_known();
@@ -382,7 +383,7 @@ static void repeat_with_trace(void)
     char violation[sizeof engine.violation];
     memcpy(violation, engine.violation, sizeof violation);
     explore_mode mode = engine.options.mode;
-    engine.choice_count = engine.choice_at;     /* what the violating run has used */
+    engine.choice_count = engine.choice_at; /* what the violating run has used */
     engine.watched = engine.failed_at;
     engine.failed = false;
     engine.options.mode = EXPLORE_REPLAY;
@@ -401,11 +402,12 @@ static void repeat_with_trace(void)
 static void judge(explore_result *result)
 {
     const char *expected = engine.bounds.expect;
+    if (engine.failed)
+        result->replay = search_write_replay();
     result->violated = engine.failed;
     memcpy(result->violation, engine.violation, sizeof result->violation);
     trace_expand(result->violation, sizeof result->violation);
-    result->passed = expected == NULL ? !engine.failed
-                                      : engine.failed && strstr(engine.violation, expected) != NULL;
+    result->passed = expected == NULL ? !engine.failed : engine.failed && strstr(engine.violation, expected) != NULL;
     result->outcomes = engine.outcome_count;
     for (unsigned i = 0; i < engine.outcome_count; i++)
         result->outcomes_sum += hash_mix(engine.outcomes[i], 11);

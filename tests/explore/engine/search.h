@@ -8,6 +8,7 @@
 #include "engine.h"
 
 bool search_parse_replay(const char *text);
+const char *search_write_replay(void);
 void search_print_row(const explore_result *result);
 
 #endif

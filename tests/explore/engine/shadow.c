@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* shadow.c - what a plain access may touch
  *
- * Every eight bytes of the arena and of the program's globals have a cell of one cache line. It holds the last
- * accesses, each with its thread and that thread's clock. A new access races with a recorded one by another thread
- * if they share a byte, one of them writes, one of them is plain, and the recorded one is not in the new
- * one's past. Six records suffice in practice; when they do not, the oldest is forgotten, and the race is left
- * to another schedule.
+ * Every eight bytes of the arena and of the program's globals have a cell of one cache line. It
+ * holds the last accesses, each with its thread and that thread's clock. A new access races with a
+ * recorded one by another thread if they share a byte, one of them writes, one of them is plain,
+ * and the recorded one is not in the new one's past. Six records suffice in practice; when they do
+ * not, the oldest is forgotten, and the race is left to another schedule.
  *
- * Cells are valid for one run: the run's number in the cell makes clearing them free. The first touch of a cell in
- * a run also marks its page; pages of globals that were marked are restored before the next run, and pages of
- * mappings are zeroed. Writes that the compiler does not report (the C library's) are found by comparing all
- * globals now and then, and such pages are restored always.
+ * Cells are valid for one run: the run's number in the cell makes clearing them free. The first
+ * touch of a cell in a run also marks its page; pages of globals that were marked are restored
+ * before the next run, and pages of mappings are zeroed. Writes that the compiler does not report
+ * (the C library's) are found by comparing all globals now and then, and such pages are restored
+ * always.
  *
- * A freed block's cells are dead: any access is a use after free. Pages of a large block that were not touched
- * need no cell: their page is marked, and a cell that comes to life on it is born dead. */
+ * A freed block's cells are dead: any access is a use after free. Pages of a large block that were
+ * not touched need no cell: their page is marked, and a cell that comes to life on it is born
+ * dead. */
 #include "shadow.h"
 
 #include <link.h>
@@ -36,8 +38,7 @@ static void mark_page(struct region *region, size_t page)
     region->page_run[page] = engine.run;
     for (size_t i = 0; i < PAGE / 512; i++)
         region->touched[page * (PAGE / 512) + i] = 0;
-    engine.dirty_pages[engine.dirty_count++] =
-        (uint32_t)page | (region == &engine.globals ? 1u << 31 : 0);
+    engine.dirty_pages[engine.dirty_count++] = (uint32_t)page | (region == &engine.globals ? 1u << 31 : 0);
 }
 
 static void open_cell(struct cell *cell, uintptr_t granule)
@@ -82,29 +83,27 @@ static _Noreturn void report(const char *what, uintptr_t granule, unsigned kind,
     char name[96], place[160], against[48] = "";
     engine.failed_at = granule;
     if (other != NULL)
-        (void)snprintf(against, sizeof against, ", against T%d's %s", other->thread,
-                       kind_name(other->kind));
+        (void)snprintf(against, sizeof against, ", against T%d's %s", other->thread, kind_name(other->kind));
     explore_fail("%s: T%d's %s of %s at %s%s", what, engine.current->id, kind_name(kind),
                  trace_name(granule, name, sizeof name), trace_place(pc, place, sizeof place), against);
 }
 
 static _Noreturn void report_dead(const struct cell *cell, uintptr_t granule, unsigned kind, uintptr_t pc)
 {
-    report(cell->dead == DEAD_FREED ? "use after free" : "access outside of a block", granule, kind,
-           pc, NULL);
+    report(cell->dead == DEAD_FREED ? "use after free" : "access outside of a block", granule, kind, pc, NULL);
 }
 
 static bool races(const struct record *old, unsigned bytes, unsigned kind, const struct thread *me)
 {
-    return (old->bytes & bytes) != 0 && old->thread != me->id && ((old->kind | kind) & RECORD_WRITE) &&
-           !(old->kind & kind & RECORD_ATOMIC) && old->at > me->happened.at[old->thread];
+    return (old->bytes & bytes) != 0 && old->thread != me->id && ((old->kind | kind) & RECORD_WRITE)
+           && !(old->kind & kind & RECORD_ATOMIC) && old->at > me->happened.at[old->thread];
 }
 
 /* The new access says all that the old one of the same thread said. */
 static bool covers(unsigned bytes, unsigned kind, const struct record *old)
 {
-    return (old->bytes & ~bytes) == 0 && (kind & RECORD_WRITE) >= (old->kind & RECORD_WRITE) &&
-           (kind & RECORD_ATOMIC) <= (old->kind & RECORD_ATOMIC);
+    return (old->bytes & ~bytes) == 0 && (kind & RECORD_WRITE) >= (old->kind & RECORD_WRITE)
+           && (kind & RECORD_ATOMIC) <= (old->kind & RECORD_ATOMIC);
 }
 
 static void plain_store_over_atomics(const struct cell *cell)
@@ -155,8 +154,18 @@ void shadow_atomic(uintptr_t address, unsigned size, bool write, uintptr_t pc)
         shadow_touch_cell(shadow_cell(address + 8), (address + 8) & ~(uintptr_t)7, 0xff, kind, pc);
 }
 
-/* Before there is a second thread nothing can race, and all that happens comes before all that follows. Pages are
- * marked for restoring; blocks are looked at where the access begins and where it ends. */
+static bool is_dead(const struct region *region, size_t index)
+{
+    size_t page = index * 8 / PAGE;
+    if (region->page_freed[page] == engine.run)
+        return true;
+    return region->page_run[page] == engine.run && (region->touched[index >> 6] >> (index & 63) & 1)
+           && region->cells[index].dead;
+}
+
+/* Before there is a second thread nothing can race, and all that happens comes before all that
+ * follows. Pages are marked for restoring; blocks are looked at where the access begins and where
+ * it ends. */
 void shadow_alone(uintptr_t address, size_t size, uintptr_t pc)
 {
     struct region *region = shadow_region(address);
@@ -166,11 +175,9 @@ void shadow_alone(uintptr_t address, size_t size, uintptr_t pc)
     if (region == &engine.globals || address - region->base >= MAPS_OFFSET)
         for (size_t page = first * 8 / PAGE; page <= last * 8 / PAGE; page++)
             mark_page(region, page);
-    for (size_t index = first; index <= last; index += last > first ? last - first : 1) {
-        const struct cell *cell = &region->cells[index];
-        uintptr_t granule = region->base + index * 8;
-        if (region->page_freed[index * 8 / PAGE] == engine.run || (cell->run == engine.run && cell->dead))
-            report_dead(shadow_cell(granule), granule, RECORD_WRITE, pc);
+    if (is_dead(region, first) || (last != first && is_dead(region, last))) {
+        uintptr_t granule = region->base + (is_dead(region, first) ? first : last) * 8;
+        report_dead(shadow_cell(granule), granule, RECORD_WRITE, pc);
     }
 }
 
@@ -180,8 +187,7 @@ static void touch_range(struct region *region, uintptr_t address, size_t size, u
         unsigned offset = address & 7;
         unsigned part = 8 - offset < size ? 8 - offset : (unsigned)size;
         unsigned bytes = ((1u << part) - 1) << offset;
-        shadow_touch_cell(&region->cells[(address - region->base) >> 3], address & ~(uintptr_t)7, bytes,
-                          kind, pc);
+        shadow_touch_cell(&region->cells[(address - region->base) >> 3], address & ~(uintptr_t)7, bytes, kind, pc);
         address += part;
         size -= part;
     }
@@ -209,8 +215,7 @@ static void kill_cell(struct region *region, size_t index, uintptr_t pc)
 static void kill_page(struct region *region, size_t page, uintptr_t pc)
 {
     for (size_t i = page * (PAGE / 512); i < (page + 1) * (PAGE / 512); i++)
-        for (uint64_t rest = region->page_run[page] == engine.run ? region->touched[i] : 0; rest != 0;
-             rest &= rest - 1)
+        for (uint64_t rest = region->page_run[page] == engine.run ? region->touched[i] : 0; rest != 0; rest &= rest - 1)
             kill_cell(region, i * 64 + (size_t)__builtin_ctzll(rest), pc);
     region->page_freed[page] = engine.run;
 }
@@ -310,8 +315,7 @@ void shadow_init(void)
     for (int i = 0; i < THREADS_MAX; i++)
         engine.threads[i].tls = reserve(engine.tls_size + 1);
     engine.pristine = reserve(size);
-    memcpy(engine.pristine + ((uintptr_t)__data_start - base), __data_start,
-           (size_t)(_end - __data_start));
+    memcpy(engine.pristine + ((uintptr_t)__data_start - base), __data_start, (size_t)(_end - __data_start));
 }
 
 static void restore_page(size_t page)
@@ -331,9 +335,9 @@ size_t shadow_audit(void)
     size_t found = 0;
     for (size_t page = 0; page < engine.globals.size / PAGE; page++) {
         uintptr_t from = engine.globals.base + page * PAGE;
-        if (from < (uintptr_t)__data_start || from + PAGE > (uintptr_t)_end ||
-            from - (uintptr_t)&explore_engine < sizeof explore_engine || engine.always_dirty[page] ||
-            engine.globals.page_run[page] == engine.run)
+        if (from < (uintptr_t)__data_start || from + PAGE > (uintptr_t)_end
+            || from - (uintptr_t)&explore_engine < sizeof explore_engine || engine.always_dirty[page]
+            || engine.globals.page_run[page] == engine.run)
             continue;
         if (memcmp((void *)from, engine.pristine + page * PAGE, PAGE) != 0) {
             engine.always_dirty[page] = 1;

@@ -5,17 +5,16 @@
 
 #include "engine.h"
 
-void shadow_init(void);                          /* remembers the globals as they are now */
-void shadow_begin_run(void);                     /* and puts them back */
-void shadow_touch_cell(struct cell *cell, uintptr_t granule, unsigned bytes, unsigned kind,
-                       uintptr_t pc);
+void shadow_init(void);      /* remembers the globals as they are now */
+void shadow_begin_run(void); /* and puts them back */
+void shadow_touch_cell(struct cell *cell, uintptr_t granule, unsigned bytes, unsigned kind, uintptr_t pc);
 void shadow_alone(uintptr_t address, size_t size, uintptr_t pc); /* instead, before a second thread */
-struct cell *shadow_cell(uintptr_t address);     /* also of addresses without a region */
+struct cell *shadow_cell(uintptr_t address);                     /* also of addresses without a region */
 void shadow_atomic(uintptr_t address, unsigned size, bool write, uintptr_t pc);
 void shadow_range(uintptr_t address, size_t size, bool write, uintptr_t pc);
-void shadow_kill(uintptr_t address, size_t size, uintptr_t pc);      /* free: touches, then forbids */
-void shadow_forbid(uintptr_t address, size_t size);                  /* between blocks */
-void shadow_revive(uintptr_t address, size_t size);                  /* reuse */
+void shadow_kill(uintptr_t address, size_t size, uintptr_t pc); /* free: touches, then forbids */
+void shadow_forbid(uintptr_t address, size_t size);             /* between blocks */
+void shadow_revive(uintptr_t address, size_t size);             /* reuse */
 void shadow_make_shared(uintptr_t address);
 size_t shadow_audit(void);
 
@@ -23,8 +22,8 @@ static inline struct region *shadow_region(uintptr_t address)
 {
     if (address - engine.arena.base < engine.arena.size)
         return &engine.arena;
-    if (address - engine.globals.base < engine.globals.size &&
-        address - (uintptr_t)&explore_engine >= sizeof explore_engine)
+    if (address - engine.globals.base < engine.globals.size
+        && address - (uintptr_t)&explore_engine >= sizeof explore_engine)
         return &engine.globals;
     return NULL;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* trace.c - the interleaving of a violating run
  *
- * Nothing is recorded while searching. A violating run is run once more from its choices, and then every step is;
- * of the plain accesses those to the place the violation is about.
+ * Nothing is recorded while searching. A violating run is run once more from its choices, and then
+ * every step is; of the plain accesses those to the place the violation is about.
  *
- * Names of globals come from the executable's own symbol table, source lines from addr2line(1), asked once for all
- * addresses. Without it, or when stripped, addresses are printed. */
+ * Names of globals come from the executable's own symbol table, source lines from addr2line(1),
+ * asked once for all addresses. Without it, or when stripped, addresses are printed. */
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
@@ -33,7 +33,7 @@ struct place {
 };
 struct trace {
     uint64_t count;
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     size_t symbol_count;
     const char *strings;
     uintptr_t load_bias;
@@ -66,7 +66,8 @@ static void read_symbols(const char *image)
 
 void trace_init(void)
 {
-    engine.recorder = mmap(NULL, sizeof trace, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    engine.recorder = mmap(NULL, sizeof trace, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                           0);
     if (engine.recorder == MAP_FAILED)
         abort();
     dl_iterate_phdr(find_bias, &trace.load_bias);
@@ -131,7 +132,7 @@ static void want_place(uintptr_t pc)
     (void)snprintf(place->text, sizeof place->text, "%#zx", (size_t)file_address(pc));
 }
 
-static const char *last_parts(const char *path)     /* directory and file are enough to find it */
+static const char *last_parts(const char *path) /* directory and file are enough to find it */
 {
     const char *slash = strrchr(path, '/');
     while (slash != NULL && slash > path && slash[-1] != '/')
@@ -152,8 +153,8 @@ static void resolve_places(unsigned first)
     FILE *pipe = popen(command, "r");
     char address[64], function[256], line[512];
     for (unsigned i = first; pipe != NULL && i < end; i++) {
-        if (fgets(address, sizeof address, pipe) == NULL || fgets(function, sizeof function, pipe) == NULL ||
-            fgets(line, sizeof line, pipe) == NULL)
+        if (fgets(address, sizeof address, pipe) == NULL || fgets(function, sizeof function, pipe) == NULL
+            || fgets(line, sizeof line, pipe) == NULL)
             break;
         function[strcspn(function, "\n")] = '\0';
         line[strcspn(line, " \n")] = '\0';
@@ -213,8 +214,7 @@ void trace_begin(void)
 
 void trace_add(const char *what, uintptr_t address, word value, const char *order, uintptr_t pc)
 {
-    trace.events[trace.count++ % EVENTS_MAX] =
-        (struct event){what, order, address, pc, value, engine.current->id};
+    trace.events[trace.count++ % EVENTS_MAX] = (struct event){what, order, address, pc, value, engine.current->id};
 }
 
 static void print_event(uint64_t number, const struct event *event)
@@ -226,11 +226,9 @@ static void print_event(uint64_t number, const struct event *event)
         (void)snprintf(value, sizeof value, "%#llx:%016llx", (unsigned long long)(event->value >> 64),
                        (unsigned long long)event->value);
     else
-        (void)snprintf(value, sizeof value, event->value < 4096 ? "%llu" : "%#llx",
-                       (unsigned long long)event->value);
+        (void)snprintf(value, sizeof value, event->value < 4096 ? "%llu" : "%#llx", (unsigned long long)event->value);
     (void)snprintf(line, sizeof line, "%*sT%d %s%s%s %s%s%s", event->thread * 6, "", event->thread, event->what,
-                   *event->order ? " " : "", event->order, name,
-                   *name && (*event->order || event->value) ? " = " : " ",
+                   *event->order ? " " : "", event->order, name, *name && (*event->order || event->value) ? " = " : " ",
                    *event->order || event->value ? value : "");
     const struct place *place = known_place(event->pc);
     printf("  %5llu  %-78s %s\n", (unsigned long long)number, line, place ? place->text : "");
@@ -238,8 +236,8 @@ static void print_event(uint64_t number, const struct event *event)
 
 static bool equal_events(const struct event *a, const struct event *b)
 {
-    return a->what == b->what && a->address == b->address && a->value == b->value && a->pc == b->pc &&
-           a->thread == b->thread;
+    return a->what == b->what && a->address == b->address && a->value == b->value && a->pc == b->pc
+           && a->thread == b->thread;
 }
 
 void trace_print(void)

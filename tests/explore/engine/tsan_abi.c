@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tsan_abi.c - the calls that gcc and clang emit for -fsanitize=thread
  *
- * This replaces the sanitizer's run-time. Every shared access arrives here with its size, atomics with their memory
- * order. Accesses to thread-local variables arrive too: they lie in no region and are plain.
- * gcc calls memcpy and its kin directly, so the linker redirects these; clang calls __tsan_memcpy. */
+ * This replaces the sanitizer's run-time. Every shared access arrives here with its size, atomics
+ * with their memory order. Accesses to thread-local variables arrive too: they lie in no region
+ * and are plain. gcc calls memcpy and its kin directly, so the linker redirects these; clang calls
+ * __tsan_memcpy. */
 #include <string.h>
 
 #include "engine.h"
@@ -11,6 +12,7 @@
 
 /* ---- plain accesses ---- */
 
+/* clang-format off */
 #define PLAIN(size)                                                                                  \
     void __tsan_read##size(void *at) { shadow_plain((uintptr_t)at, size, false, CALLER); }           \
     void __tsan_write##size(void *at) { shadow_plain((uintptr_t)at, size, true, CALLER); }           \
@@ -36,9 +38,18 @@ PLAIN_WIDE(read_write16, true)
 void __tsan_read_range(void *at, size_t size) { shadow_range((uintptr_t)at, size, false, CALLER); }
 void __tsan_write_range(void *at, size_t size) { shadow_range((uintptr_t)at, size, true, CALLER); }
 
-void __tsan_init(void) { }
-void __tsan_func_entry(void *caller) { (void)caller; }
-void __tsan_func_exit(void) { }
+/* clang-format on */
+
+void __tsan_init(void)
+{
+}
+void __tsan_func_entry(void *caller)
+{
+    (void)caller;
+}
+void __tsan_func_exit(void)
+{
+}
 
 /* ---- blocks of memory ---- */
 
@@ -52,11 +63,11 @@ static void touch_copy(void *to, const void *from, size_t size, uintptr_t pc)
     shadow_range((uintptr_t)to, size, true, pc);
 }
 
-#define COPY(name, real)                                     \
-    void *name(void *to, const void *from, size_t size)      \
-    {                                                        \
-        touch_copy(to, from, size, CALLER);                  \
-        return real(to, from, size);                         \
+#define COPY(name, real)                                \
+    void *name(void *to, const void *from, size_t size) \
+    {                                                   \
+        touch_copy(to, from, size, CALLER);             \
+        return real(to, from, size);                    \
     }
 COPY(__wrap_memcpy, __real_memcpy)
 COPY(__wrap_memmove, __real_memmove)
@@ -77,9 +88,9 @@ void *__tsan_memset(void *at, int value, size_t size)
 
 /* ---- atomic accesses ---- */
 
-/* Outside of a run there is one thread, and in a run until it makes a second: what it stores is there before
- * anything else happens. Setting up large tables of atomics therefore costs nothing. An access to a
- * thread-local variable concerns one thread. */
+/* Outside of a run there is one thread, and in a run until it makes a second: what it stores is
+ * there before anything else happens. Setting up large tables of atomics therefore costs nothing.
+ * An access to a thread-local variable concerns one thread. */
 static bool is_private(const volatile void *at, uintptr_t pc)
 {
     if (!engine.running || (uintptr_t)at - (uintptr_t)engine.tls_live < engine.tls_size)
@@ -92,8 +103,7 @@ static bool is_private(const volatile void *at, uintptr_t pc)
 
 static word do_load(const volatile void *at, unsigned size, int order, uintptr_t pc)
 {
-    return is_private(at, pc) ? memory_read((uintptr_t)at, size)
-                          : model_load((uintptr_t)at, size, order & 7, pc);
+    return is_private(at, pc) ? memory_read((uintptr_t)at, size) : model_load((uintptr_t)at, size, order & 7, pc);
 }
 
 static void do_store(volatile void *at, unsigned size, word value, int order, uintptr_t pc)
@@ -107,8 +117,8 @@ static void do_store(volatile void *at, unsigned size, word value, int order, ui
 static word private_rmw(uintptr_t at, unsigned size, enum rmw how, word operand)
 {
     word old = memory_read(at, size);
-    const word results[] = {operand, old + operand, old - operand, old & operand, old | operand,
-                            old ^ operand, ~(old & operand)};
+    const word results[] = {operand,       old + operand, old - operand,   old & operand,
+                            old | operand, old ^ operand, ~(old & operand)};
     memory_write(at, size, results[how]);
     return old;
 }
@@ -116,11 +126,11 @@ static word private_rmw(uintptr_t at, unsigned size, enum rmw how, word operand)
 static word do_rmw(volatile void *at, unsigned size, enum rmw how, word operand, int order, uintptr_t pc)
 {
     return is_private(at, pc) ? private_rmw((uintptr_t)at, size, how, operand)
-                          : model_rmw((uintptr_t)at, size, how, operand, order & 7, pc);
+                              : model_rmw((uintptr_t)at, size, how, operand, order & 7, pc);
 }
 
-static bool do_cas(volatile void *at, unsigned size, word *expected, word desired, bool weak, int success,
-                   int failure, uintptr_t pc)
+static bool do_cas(volatile void *at, unsigned size, word *expected, word desired, bool weak, int success, int failure,
+                   uintptr_t pc)
 {
     if (!is_private(at, pc))
         return model_cas((uintptr_t)at, size, expected, desired, weak, success & 7, failure & 7, pc);
@@ -132,6 +142,7 @@ static bool do_cas(volatile void *at, unsigned size, word *expected, word desire
     return equal;
 }
 
+/* clang-format off */
 #define RMW(bits, type, name, how)                                                                \
     type __tsan_atomic##bits##_##name(volatile type *at, type operand, int order)                 \
     {                                                                                             \
@@ -177,13 +188,15 @@ ATOMIC(16, uint16_t)
 ATOMIC(32, uint32_t)
 ATOMIC(64, uint64_t)
 ATOMIC(128, word)
+/* clang-format on */
 
-/* Sixteen bytes at once: gcc calls libatomic, whose names it also knows as built-in functions of another type. */
+/* Sixteen bytes at once: gcc calls libatomic, whose names it also knows as built-in functions of
+ * another type. */
 word load_16(const volatile void *at, int order) __asm__("__atomic_load_16");
 void store_16(volatile void *at, word value, int order) __asm__("__atomic_store_16");
 word exchange_16(volatile void *at, word value, int order) __asm__("__atomic_exchange_16");
-bool compare_exchange_16(volatile void *at, word *expected, word desired, int success, int failure)
-    __asm__("__atomic_compare_exchange_16");
+bool compare_exchange_16(volatile void *at, word *expected, word desired, int success,
+                         int failure) __asm__("__atomic_compare_exchange_16");
 
 word load_16(const volatile void *at, int order)
 {
@@ -221,4 +234,7 @@ void __tsan_atomic_thread_fence(int order)
     TRACE("fence", 0, 0, order_name(order & 7), CALLER);
 }
 
-void __tsan_atomic_signal_fence(int order) { (void)order; }
+void __tsan_atomic_signal_fence(int order)
+{
+    (void)order;
+}

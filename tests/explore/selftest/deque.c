@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deque.c - a textbook deque for figures, and with the four faults that are easy to make
  *
- * Chase and Lev's deque as given by Le, Pop, Cohen and Zappa Nardelli (PPoPP 2013), with release stores to bottom
- * instead of a release fence. It is not the library's: it does not change, so figures stay comparable. */
+ * Chase and Lev's deque as given by Le, Pop, Cohen and Zappa Nardelli (PPoPP 2013), with release
+ * stores to bottom instead of a release fence. It is not the library's: it does not change, so
+ * figures stay comparable. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -98,10 +99,22 @@ static void own(enum fault which, int thieves)
         explore_check(got[i][0] + got[i][1] + got[i][2] == 1);
 }
 
-EXPLORE_SCENARIO(deque_one_thief, .preemptions = 3, .stale_reads = 1) { own(NONE, 1); }
-EXPLORE_SCENARIO(deque_one_thief_wide, .preemptions = EXPLORE_UNBOUNDED, .stale_reads = 2) { own(NONE, 1); }
-EXPLORE_SCENARIO(deque_two_thieves_p2, .preemptions = 2, .stale_reads = 1) { own(NONE, 2); }
-EXPLORE_SCENARIO(deque_two_thieves_p3, .preemptions = 3, .stale_reads = 1) { own(NONE, 2); }
+EXPLORE_SCENARIO(deque_one_thief, .preemptions = 3, .stale_reads = 1)
+{
+    own(NONE, 1);
+}
+EXPLORE_SCENARIO(deque_one_thief_wide, .preemptions = EXPLORE_UNBOUNDED, .stale_reads = 2)
+{
+    own(NONE, 1);
+}
+EXPLORE_SCENARIO(deque_two_thieves_p2, .preemptions = 2, .stale_reads = 1)
+{
+    own(NONE, 2);
+}
+EXPLORE_SCENARIO(deque_two_thieves_p3, .preemptions = 3, .stale_reads = 1)
+{
+    own(NONE, 2);
+}
 EXPLORE_SCENARIO(deque_weak_take_fence, .preemptions = 2, .stale_reads = 1, .expect = "check failed")
 {
     own(WEAK_TAKE_FENCE, 2);
@@ -114,4 +127,7 @@ EXPLORE_SCENARIO(deque_relaxed_push, .preemptions = 2, .stale_reads = 1, .expect
 {
     own(RELAXED_PUSH, 2);
 }
-EXPLORE_SCENARIO(deque_take_without_cas, .preemptions = 3, .expect = "check failed") { own(TAKE_WITHOUT_CAS, 2); }
+EXPLORE_SCENARIO(deque_take_without_cas, .preemptions = 3, .expect = "check failed")
+{
+    own(TAKE_WITHOUT_CAS, 2);
+}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* enumeration.c - counts that are known
  *
- * Two threads with n atomic steps each on one location can be ordered in C(2n, n) ways. With enough preemptions the
- * search must reach exactly these; with p preemptions exactly the orders that can be made with p: every
- * change of threads is one preemption, except the first start and the change when one has ended. */
+ * Two threads with n atomic steps each on one location can be ordered in C(2n, n) ways. With
+ * enough preemptions the search must reach exactly these; with p preemptions exactly the orders
+ * that can be made with p: every change of threads is one preemption, except the first start and
+ * the change when one has ended. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,8 +13,8 @@
 #include "explore.h"
 
 static atomic_int next;
-static unsigned taken;                         /* bit i: the second thread took number i */
-static int *steps;                             /* allocated before the first run: not restored */
+static unsigned taken; /* bit i: the second thread took number i */
+static int *steps;     /* allocated before the first run: not restored */
 
 static void *count_up(void *mine)
 {
@@ -35,8 +36,9 @@ static void run(void)
     explore_observe(taken);
 }
 
-/* How many orders of n and n steps change threads at most p + 1 times, one of which may be free: an order whose
- * last block is the rest of one thread came out of a preemption, or of the other's end. */
+/* How many orders of n and n steps change threads at most p + 1 times, one of which may be free:
+ * an order whose last block is the rest of one thread came out of a preemption, or of the other's
+ * end. */
 static unsigned orders_within(int n, int p)
 {
     unsigned count = 0;
@@ -58,10 +60,8 @@ static unsigned orders_within(int n, int p)
 static bool check(int n, int preemptions, bool no_reduction)
 {
     *steps = n;
-    explore_scenario scenario = {
-        .name = "enumeration", .run = run, .bounds = {.preemptions = preemptions}};
-    explore_result result = explore_run(&scenario, &(explore_options){.quiet = true,
-                                                                      .no_reduction = no_reduction});
+    explore_scenario scenario = {.name = "enumeration", .run = run, .bounds = {.preemptions = preemptions}};
+    explore_result result = explore_run(&scenario, &(explore_options){.quiet = true, .no_reduction = no_reduction});
     unsigned expected = orders_within(n, preemptions);
     bool right = result.complete && result.outcomes == expected;
     printf("n=%d preemptions %-7d %-9s %7llu runs, %3llu orders of %3u  %9.0f runs/s  %s\n", n, preemptions,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* litmus.c - the memory model against RC11, one row per shape
  *
- * Each test is two to four threads of a few accesses, and one outcome in question. `rc11` says whether RC11 allows
- * it (checked with a model checker for RC11 unless a note says otherwise), `here` whether the explorer must
- * reach it. The two differ in the rows that carry a reason, and nowhere else: that is the list of known deviations.
+ * Each test is two to four threads of a few accesses, and one outcome in question. `rc11` says
+ * whether RC11 allows it (checked with a model checker for RC11 unless a note says otherwise),
+ * `here` whether the explorer must reach it. The two differ in the rows that carry a reason, and
+ * nowhere else: that is the list of known deviations.
  *
- * Preemptions are not bounded and stale reads practically neither. Where the unreduced search ends in reasonable
- * time, it must reach exactly the same outcomes as the reduced one. */
+ * Preemptions are not bounded and stale reads practically neither. Where the unreduced search ends
+ * in reasonable time, it must reach exactly the same outcomes as the reduced one. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,9 +35,10 @@ typedef struct litmus {
     void (*threads[4])(void);
     bool (*outcome)(void);
     bool rc11, here;
-    const char *reason;                         /* of a deviation */
+    const char *reason; /* of a deviation */
 } litmus;
 
+/* clang-format off */
 /* LITMUS(id, threads, thread, thread, thread, thread, outcome) */
 #define NOTHING (void)0
 #define LITMUS(id, count, a, b, c, d, condition)                \
@@ -136,10 +138,14 @@ static const litmus tests[] = {
     ROW(rmw_atomic, false, false, NULL),
     ROW(z6_sc, true, false, "stores of seq_cst go to the end of the modification order among themselves"),
 };
+/* clang-format on */
 enum { TESTS = sizeof tests / sizeof tests[0], WEAK = 1 << 20 };
 
-/* Globals are restored before every run: what tells the runs which test it is lies outside of them. */
-static struct { const litmus *test; } *job;
+/* Globals are restored before every run: what tells the runs which test it is lies outside of
+ * them. */
+static struct {
+    const litmus *test;
+} * job;
 
 static void *run_thread(void *thread)
 {
@@ -172,24 +178,26 @@ static bool reached_weak_outcome(void)
 static bool check(const litmus *test)
 {
     enum { MANY = 400000 };
-    explore_scenario scenario = {
-        .name = test->name, .run = run_test,
-        .bounds = {.preemptions = EXPLORE_UNBOUNDED, .stale_reads = 12, .seconds = 60}};
+    explore_scenario scenario = {.name = test->name,
+                                 .run = run_test,
+                                 .bounds = {.preemptions = EXPLORE_UNBOUNDED, .stale_reads = 12, .seconds = 60}};
     job->test = test;
     explore_result reduced = explore_run(&scenario, &(explore_options){.quiet = true});
     bool reached = reached_weak_outcome();
-    explore_result full = explore_run(&scenario, &(explore_options){
-        .quiet = true, .no_reduction = true, .executions_max = MANY});
+    explore_result full = explore_run(&scenario,
+                                      &(explore_options){.quiet = true, .no_reduction = true, .executions_max = MANY});
     bool comparable = full.complete && reduced.complete;
     bool agree = !comparable || full.outcomes_sum == reduced.outcomes_sum;
-    bool right = reached == test->here && (reached || reduced.complete) && !reduced.violated && agree &&
-                 (test->rc11 == test->here) == (test->reason == NULL);
+    bool right = reached == test->here && (reached || reduced.complete) && !reduced.violated && agree
+                 && (test->rc11 == test->here) == (test->reason == NULL);
     printf("%-18s rc11 %-9s here %-9s %8llu runs %s, %2llu outcomes; unreduced %8llu %-12s %s%s%s\n", test->name,
            test->rc11 ? "allowed" : "forbidden", reached ? "allowed" : "forbidden",
            (unsigned long long)reduced.executions, reduced.complete ? "all " : "part",
            (unsigned long long)reduced.outcomes, (unsigned long long)full.executions,
-           !comparable ? "not all" : agree ? "same" : "DIFFERENT", right ? "ok" : "WRONG",
-           test->reason ? ": " : "", test->reason ? test->reason : "");
+           !comparable ? "not all"
+           : agree     ? "same"
+                       : "DIFFERENT",
+           right ? "ok" : "WRONG", test->reason ? ": " : "", test->reason ? test->reason : "");
     if (reduced.violated)
         printf("  %s\n", reduced.violation);
     return right;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* negatives.c - programs with one known fault each; the explorer must find every one of them
  *
- * `expect` names the fault. Next to it stands the same program without the fault, which must be explored to the end. */
+ * `expect` names the fault. Next to it stands the same program without the fault, which must be
+ * explored to the end. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -95,7 +96,10 @@ static void read_published(void *(*publisher)(void *))
     pthread_join(id, NULL);
 }
 
-EXPLORE_SCENARIO(race_absent, .preemptions = 2, .stale_reads = 1) { read_published(publish_released); }
+EXPLORE_SCENARIO(race_absent, .preemptions = 2, .stale_reads = 1)
+{
+    read_published(publish_released);
+}
 EXPLORE_SCENARIO(race_relaxed_publication, .preemptions = 1, .expect = "data race")
 {
     read_published(publish_relaxed);
@@ -252,7 +256,7 @@ static struct node *pop(void)
     return old;
 }
 
-static struct node *pool[3];            /* nodes are not freed but come back: type-stable memory */
+static struct node *pool[3]; /* nodes are not freed but come back: type-stable memory */
 
 static void *pop_two_push_first(void *unused)
 {
@@ -283,7 +287,8 @@ EXPLORE_SCENARIO(aba_in_stable_memory, .preemptions = 2, .expect = "popped twice
         free(pool[i]);
 }
 
-/* Lock-free on tagged words, but the block itself is freed and allocated again: the address repeats. */
+/* Lock-free on tagged words, but the block itself is freed and allocated again: the address
+ * repeats. */
 static _Atomic uintptr_t published;
 
 static void *replace_twice(void *unused)
@@ -291,7 +296,7 @@ static void *replace_twice(void *unused)
     void *old = (void *)atomic_exchange(&published, 0);
     free(old);
     void *new = malloc(32);
-    atomic_store(&published, (uintptr_t)new);
+    atomic_store(&published, (uintptr_t) new);
     return unused;
 }
 
@@ -308,7 +313,10 @@ static void compare_addresses(void)
     free((void *)atomic_load(&published));
 }
 
-EXPLORE_SCENARIO(aba_needs_reuse, .preemptions = 2) { compare_addresses(); }
+EXPLORE_SCENARIO(aba_needs_reuse, .preemptions = 2)
+{
+    compare_addresses();
+}
 EXPLORE_SCENARIO(aba_by_reuse, .preemptions = 2, .reuse = 1, .expect = "the address came back")
 {
     compare_addresses();
@@ -342,8 +350,14 @@ static void open_gate(void *(*waiter)(void *), bool wakes)
     pthread_join(id, NULL);
 }
 
-EXPLORE_SCENARIO(futex_right, .preemptions = 3, .stale_reads = 2, .spurious = 1) { open_gate(wait_at_gate, true); }
-EXPLORE_SCENARIO(futex_wake_forgotten, .preemptions = 1, .expect = "lost wake-up") { open_gate(wait_at_gate, false); }
+EXPLORE_SCENARIO(futex_right, .preemptions = 3, .stale_reads = 2, .spurious = 1)
+{
+    open_gate(wait_at_gate, true);
+}
+EXPLORE_SCENARIO(futex_wake_forgotten, .preemptions = 1, .expect = "lost wake-up")
+{
+    open_gate(wait_at_gate, false);
+}
 EXPLORE_SCENARIO(spurious_wake_not_expected, .preemptions = 1, .spurious = 1, .expect = "check failed")
 {
     open_gate(wait_at_gate_once, true);
@@ -411,7 +425,10 @@ static void asymmetric_dekker(bool heavy)
     explore_check(heavy_saw || light_saw != NULL);
 }
 
-EXPLORE_SCENARIO(membarrier_right, .preemptions = 3, .stale_reads = 3) { asymmetric_dekker(true); }
+EXPLORE_SCENARIO(membarrier_right, .preemptions = 3, .stale_reads = 3)
+{
+    asymmetric_dekker(true);
+}
 EXPLORE_SCENARIO(membarrier_missing, .preemptions = 2, .stale_reads = 1, .expect = "check failed")
 {
     asymmetric_dekker(false);
@@ -513,7 +530,10 @@ static void wait_for_payload(bool loops)
     pthread_join(id, NULL);
 }
 
-EXPLORE_SCENARIO(condition_right, .preemptions = 3, .spurious = 2) { wait_for_payload(true); }
+EXPLORE_SCENARIO(condition_right, .preemptions = 3, .spurious = 2)
+{
+    wait_for_payload(true);
+}
 EXPLORE_SCENARIO(condition_without_loop, .preemptions = 1, .spurious = 1, .expect = "check failed")
 {
     wait_for_payload(false);
@@ -579,7 +599,10 @@ static void poll_event(int timeout_ms, int expected)
     close(poller);
 }
 
-EXPLORE_SCENARIO(epoll_is_woken, .preemptions = 3) { poll_event(-1, 1); }
+EXPLORE_SCENARIO(epoll_is_woken, .preemptions = 3)
+{
+    poll_event(-1, 1);
+}
 EXPLORE_SCENARIO(epoll_may_time_out, .preemptions = 1, .early_timeouts = 1, .expect = "check failed")
 {
     poll_event(10, 1);

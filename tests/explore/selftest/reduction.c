@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* reduction.c - the reduced search against the unreduced one, on random programs
  *
- * Each program has two or three threads of a few random operations: atomics of all kinds and orders, fences,
- * a mutex around plain variables, allocation, waiting with and without a deadline, and a yield. With random bounds
- * the reduced search must reach exactly the outcomes (all values read, all final values, violations found) of the
- * unreduced one. Programs whose unreduced search is too long are skipped and counted. */
+ * Each program has two or three threads of a few random operations: atomics of all kinds and
+ * orders, fences, a mutex around plain variables, allocation, waiting with and without a deadline,
+ * and a yield. With random bounds the reduced search must reach exactly the outcomes (all values
+ * read, all final values, violations found) of the unreduced one. Programs whose unreduced search
+ * is too long are skipped and counted. */
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -20,8 +21,23 @@
 #include "explore.h"
 
 enum { THREADS = 3, STEPS = 4, VARIABLES = 3 };
-enum kind { LOAD, STORE, EXCHANGE, COMPARE_STRONG, COMPARE_WEAK, FENCE, LOCKED, TRYLOCK, ALLOCATE, WAIT, WAIT_UNTIL,
-            WAKE, CLOCK, YIELD, KINDS };
+enum kind {
+    LOAD,
+    STORE,
+    EXCHANGE,
+    COMPARE_STRONG,
+    COMPARE_WEAK,
+    FENCE,
+    LOCKED,
+    TRYLOCK,
+    ALLOCATE,
+    WAIT,
+    WAIT_UNTIL,
+    WAKE,
+    CLOCK,
+    YIELD,
+    KINDS
+};
 struct step {
     enum kind kind;
     int variable, value, order;
@@ -47,8 +63,8 @@ static void note(int thread, uint64_t value)
 static void wait_on(_Atomic uint32_t *word, int value, bool with_deadline, int thread)
 {
     struct timespec until = {.tv_sec = 2};
-    long answer = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value,
-                          with_deadline ? &until : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+    long answer = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value, with_deadline ? &until : NULL,
+                          NULL, FUTEX_BITSET_MATCH_ANY);
     note(thread, answer == 0 ? 0 : (uint64_t)errno);
 }
 
@@ -60,26 +76,17 @@ static void take_step(const struct step *s, int thread)
     _Atomic uint32_t *v = &variables[s->variable];
     uint32_t value = (uint32_t)s->value;
     switch (s->kind) {
-    case LOAD:
-        note(thread, atomic_load_explicit(v, loads[s->order]));
-        break;
-    case STORE:
-        atomic_store_explicit(v, value, stores[s->order]);
-        break;
-    case EXCHANGE:
-        note(thread, atomic_fetch_add_explicit(v, value, both[s->order]));
-        break;
+    case LOAD: note(thread, atomic_load_explicit(v, loads[s->order])); break;
+    case STORE: atomic_store_explicit(v, value, stores[s->order]); break;
+    case EXCHANGE: note(thread, atomic_fetch_add_explicit(v, value, both[s->order])); break;
     case COMPARE_STRONG:
-        note(thread, atomic_compare_exchange_strong_explicit(v, &(uint32_t){0}, value, both[s->order],
-                                                             loads[s->order]));
+        note(thread,
+             atomic_compare_exchange_strong_explicit(v, &(uint32_t){0}, value, both[s->order], loads[s->order]));
         break;
     case COMPARE_WEAK:
-        note(thread, atomic_compare_exchange_weak_explicit(v, &(uint32_t){1}, value, both[s->order],
-                                                           loads[s->order]));
+        note(thread, atomic_compare_exchange_weak_explicit(v, &(uint32_t){1}, value, both[s->order], loads[s->order]));
         break;
-    case FENCE:
-        atomic_thread_fence(both[s->order]);
-        break;
+    case FENCE: atomic_thread_fence(both[s->order]); break;
     case LOCKED:
         pthread_mutex_lock(&mutex);
         under_mutex = under_mutex * 4 + (uint64_t)thread + 1;
@@ -98,26 +105,17 @@ static void take_step(const struct step *s, int thread)
         free(memory);
         break;
     }
-    case WAIT:
-        wait_on(v, 0, false, thread);
-        break;
-    case WAIT_UNTIL:
-        wait_on(v, 0, true, thread);
-        break;
-    case WAKE:
-        note(thread, (uint64_t)syscall(SYS_futex, v, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0));
-        break;
+    case WAIT: wait_on(v, 0, false, thread); break;
+    case WAIT_UNTIL: wait_on(v, 0, true, thread); break;
+    case WAKE: note(thread, (uint64_t)syscall(SYS_futex, v, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0)); break;
     case CLOCK: {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         note(thread, (uint64_t)now.tv_sec);
         break;
     }
-    case YIELD:
-        sched_yield();
-        break;
-    case KINDS:
-        break;
+    case YIELD: sched_yield(); break;
+    case KINDS: break;
     }
 }
 
@@ -179,15 +177,19 @@ static explore_bounds make_bounds(void)
 {
     static const int preemptions[] = {0, 1, 1, 2, 2, 3, EXPLORE_UNBOUNDED};
     return (explore_bounds){
-        .preemptions = preemptions[pick(7)], .stale_reads = pick(3), .faults = pick(4) == 0,
-        .early_timeouts = pick(3) == 0, .spurious = pick(4) == 0, .reuse = pick(6) == 0,
+        .preemptions = preemptions[pick(7)],
+        .stale_reads = pick(3),
+        .faults = pick(4) == 0,
+        .early_timeouts = pick(3) == 0,
+        .spurious = pick(4) == 0,
+        .reuse = pick(6) == 0,
     };
 }
 
 static void print_program(const explore_bounds *b)
 {
-    static const char *const names[] = {"load", "store", "add", "cas", "weak cas", "fence", "locked", "trylock",
-                                        "allocate", "wait", "wait until", "wake", "clock", "yield"};
+    static const char *const names[] = {"load",    "store",    "add",  "cas",        "weak cas", "fence", "locked",
+                                        "trylock", "allocate", "wait", "wait until", "wake",     "clock", "yield"};
     printf("bounds p%d s%d f%d e%d u%d r%d\n", b->preemptions, b->stale_reads, b->faults, b->early_timeouts,
            b->spurious, b->reuse);
     for (int t = 0; t < program->threads; t++)
@@ -218,8 +220,7 @@ int main(int argc, char **argv)
     for (int n = 0; n < programs; n++) {
         state = *generator;
         make_program();
-        explore_scenario scenario = {
-            .name = "random program", .run = run_program, .bounds = make_bounds()};
+        explore_scenario scenario = {.name = "random program", .run = run_program, .bounds = make_bounds()};
         *generator = state;
         explore_options options = {.quiet = true, .executions_max = LIMIT};
         options.no_reduction = true;
