@@ -49,18 +49,19 @@ static bool search_or_rely(struct idle *idle)
     return seen == 0;
 }
 
-void idle_wake_one(struct idle *idle)
+bool idle_wake_one(struct idle *idle)
 {
     do {
         if (!search_or_rely(idle))
-            return;
+            return true;
         uint32_t worker;
         if (claim_lowest(idle, &worker)) {
             (void)parker_unpark(&idle->seats[worker].parker);
-            return;
+            return true;
         }
         idle_search_end(idle);
     } while (!idle_is_empty(idle));
+    return false;
 }
 
 void idle_wake_all(struct idle *idle)

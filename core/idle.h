@@ -81,14 +81,14 @@ static inline bool idle_is_empty(struct idle *idle)
     return true;
 }
 
-/* The slow half of idle_notify. */
-void idle_wake_one(struct idle *idle);
+/* The slow half of idle_notify. False: in the end nobody slept, and nobody is woken. */
+bool idle_wake_one(struct idle *idle);
 
 /* After filling a queue by a seq_cst read-modify-write: wakes one sleeper unless somebody searches. */
 static inline void idle_notify(struct idle *idle)
 {
     if (!idle_is_empty(idle))
-        idle_wake_one(idle);
+        (void)idle_wake_one(idle);
 }
 
 /* After filling the worker's own deque by release stores. */

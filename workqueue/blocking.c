@@ -10,13 +10,14 @@ static void count_thread(struct blocking *b, int32_t change)
     atomic_fetch_add_explicit(&b->threads, (uint32_t)change, memory_order_seq_cst);
 }
 
-/* Somebody who sleeps is woken; if nobody does, and there may be more threads, one is asked for. */
+/* Somebody who sleeps is woken; if nobody does, and there may be more threads, one is asked for. Also if the last who
+ * seemed to sleep had just found another job, which may block until this one has run. */
 static void want_thread(struct app *app)
 {
     struct blocking *b = &app->blocking;
-    if (!idle_is_empty(&b->idle))
-        idle_wake_one(&b->idle);
-    else if (atomic_load_explicit(&b->threads, memory_order_seq_cst) < b->max)                            /* T1 */
+    if (!idle_is_empty(&b->idle) && idle_wake_one(&b->idle))
+        return;
+    if (atomic_load_explicit(&b->threads, memory_order_seq_cst) < b->max)                            /* T1 */
         control_request(&app->control, CONTROL_GROW);
 }
 
@@ -28,8 +29,14 @@ void blocking_push(struct app *app, struct job *job)
 
 struct job *blocking_take(struct app *app)
 {
-    struct job *job = inbox_pop_one(&app->blocking.inbox);
-    return job != NULL ? job : inbox_refill(&app->blocking.inbox);
+    struct blocking *b = &app->blocking;
+    struct job *job = NULL;
+    /* relaxed: a count of turns, so that the list gets its own although the ring is never empty */
+    if (atomic_fetch_add_explicit(&b->turns, 1, memory_order_relaxed) % BLOCKING_REFILL_EVERY == 0)
+        job = inbox_refill(&b->inbox);
+    if (job == NULL)
+        job = inbox_pop_one(&b->inbox);
+    return job != NULL ? job : inbox_refill(&b->inbox);
 }
 
 /* A job, and whoever else is needed for those that are left. */
@@ -72,7 +79,9 @@ struct job *blocking_next(struct worker *w)
         job = blocking_take(app);
         stop_searching(app);
     }
-    return job != NULL ? job : blocking_take(app);
+    if (job == NULL)
+        job = blocking_take(app);
+    return job != NULL ? job : worker_find_left(w);      /* the application stops */
 }
 
 void blocking_end(struct worker *w)

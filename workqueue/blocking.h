@@ -27,7 +27,7 @@ struct worker;
 
 #define BLOCKING_IDLE_NS INT64_C(5000000000)
 
-enum { BLOCKING_INBOX_CAPACITY = 256, BLOCKING_MAX_DEFAULT = 64 };
+enum { BLOCKING_INBOX_CAPACITY = 256, BLOCKING_REFILL_EVERY = 64, BLOCKING_MAX_DEFAULT = 64 };
 
 enum blocking_seat_state { SEAT_EMPTY = 0, SEAT_RUNNING, SEAT_ENDED };
 
@@ -36,6 +36,7 @@ struct blocking {
     struct idle idle;
     uint32_t max;                                        /* I */
     _Atomic uint32_t threads;                            /* A: in state RUNNING */
+    _Atomic uint32_t turns;                              /* A: looks for a job */
     struct worker *workers;                              /* I: max of them */
     _Atomic uint32_t *seats;                             /* I; elements A: enum blocking_seat_state */
     _Atomic uint64_t *slots;                             /* I: the inbox's */

@@ -28,7 +28,7 @@ static uint32_t phase_of(struct job *child)
 
 static void call(struct job *child)
 {
-    child->fn(job_public(child), WEIR_OK);
+    worker_call_user(child->fn, job_public(child), WEIR_OK);
 }
 
 void fork_run(struct job *child)
@@ -123,7 +123,7 @@ struct root {
 static void root_run(weir_job *job, weir_status status)
 {
     struct root *root = job->ctx;
-    root->fn(&root->argument, status);
+    worker_call_user(root->fn, &root->argument, status);
     /* release: F4, what the root did is there for who waits. The wake uses the address only */
     atomic_store_explicit(&root->done, 1, memory_order_release);
     (void)futex_wake(&root->done, 1);
@@ -160,7 +160,7 @@ static weir_status run_here(struct app_ref *ref, weir_job_fn *fn, void *ctx)
         status = guest == NULL ? WEIR_LIMIT : WEIR_OK;
     }
     if (status == WEIR_OK)
-        fn(&argument, WEIR_OK);
+        worker_call_user(fn, &argument, WEIR_OK);
     if (guest != NULL)
         app_guest_end(guest);
     app_leave(ref);

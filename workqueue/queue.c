@@ -26,12 +26,13 @@ static weir_status word_judge(uint64_t word, uint64_t handle, uint32_t limit)
 
 weir_status queue_enter(struct queue *queue, uint64_t handle)
 {
-    uint64_t word = atomic_load_explicit(&queue->slot.word, memory_order_acquire);                        /* G2 */
+    /* seq_cst, all three: F1 of room.h, by this word a waiter that has counted itself is told that it is full */
+    uint64_t word = atomic_load_explicit(&queue->slot.word, memory_order_seq_cst);                    /* G2, F1 */
     uint32_t limit = atomic_load_explicit(&queue->limit, memory_order_relaxed);    /* this owner's, or the swap fails */
     weir_status status;
     while ((status = word_judge(word, handle, limit)) == WEIR_OK)
         if (atomic_compare_exchange_weak_explicit(&queue->slot.word, &word, word + 1,
-                                                  memory_order_acq_rel, memory_order_acquire))            /* B2, G2 */
+                                                  memory_order_seq_cst, memory_order_seq_cst))        /* B2, G2, F1 */
             break;
     return status;
 }
@@ -137,40 +138,53 @@ bool queue_is_aborted(struct app *app, struct queue *queue)
     return (word & QUEUE_ABORT) != 0 || atomic_load_explicit(&app->stopping, memory_order_relaxed);
 }
 
-/* True: the job is over. False: it deferred, the pump must stop here. */
-static bool pump_call(struct worker *w, struct queue *queue, struct job *job)
+/* OVER: it no longer counts in the queue. GOES_ON: it does, a periodic timer between two calls. WAITS: it deferred, the
+ * pump must stop here. */
+enum pump_answer { PUMP_OVER, PUMP_GOES_ON, PUMP_WAITS };
+
+static enum pump_answer pump_call(struct worker *w, struct queue *queue, struct job *job)
 {
     if (job->kind == JOB_INTERNAL) {
-        job->fn(job_public(job), WEIR_OK);
-        return true;
+        worker_call_user(job->fn, job_public(job), WEIR_OK);
+        return PUMP_OVER;
     }
     if (queue_is_aborted(w->app, queue))
         job->forced = WEIR_SHUTDOWN;
-    (void)worker_call(w, job);
+    bool repeats = job->kind == JOB_TIMER && timer_is_periodic(job);
+    if (worker_call(w, job) == WEIR_OK && repeats)
+        return PUMP_GOES_ON;
     if (!queue->replies)
-        return true;
+        return PUMP_OVER;
     if (reply_must_wait(w, queue, job))
-        return false;
+        return PUMP_WAITS;
     reply_settle(w, queue);
-    return true;
+    return PUMP_OVER;
 }
 
+/* Jobs that are over leave the count together; in a queue with a limit one by one, since somebody may wait for the
+ * room, and the next job for him. They leave when the next job is at hand, which keeps the queue alive meanwhile. */
 void queue_pump(weir_job *pump, weir_status status)
 {
     (void)status;
     struct queue *queue = pump->ctx;
     struct worker *w = worker_self();
-    uint32_t over = queue->deferred != NULL ? 1 : 0;
+    bool limited = atomic_load_explicit(&queue->limit, memory_order_relaxed) != 0; /* ours: the queue is held */
+    uint32_t over = queue->deferred != NULL ? 1 : 0, calls = 0;
     reply_settle(w, queue);
-    for (struct job *job; (job = pump_next(queue)) != NULL; over++) {
-        if (over >= PUMP_BATCH) {
-            queue->backlog = job;                        /* it keeps the queue alive while the others leave */
+    for (struct job *job; (job = pump_next(queue)) != NULL; calls++) {
+        if (limited || calls == PUMP_BATCH) {
             queue_leave(w->app, queue, over);
+            over = 0;
+        }
+        if (calls == PUMP_BATCH) {
+            queue->backlog = job;
             queue_submit_pump(w->app, queue);
             return;
         }
-        if (!pump_call(w, queue, job))
+        enum pump_answer answer = pump_call(w, queue, job);
+        if (answer == PUMP_WAITS)
             break;
+        over += answer == PUMP_OVER;
     }
     queue_leave(w->app, queue, over);                    /* 0: the queue may be gone, and is not touched */
 }

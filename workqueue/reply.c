@@ -76,7 +76,7 @@ static weir_status end_deferral(struct app *app, uint64_t token, enum reply_stat
         if (reply_sequence(reply) != handle_generation(token) || state == REPLY_NONE)
             return WEIR_STALE;
         if (state != REPLY_DEFERRED && state != REPLY_WAITING)
-            return WEIR_ALREADY;
+            return state == REPLY_CANCELED ? WEIR_ALREADY : WEIR_TOO_LATE;
         if (!reply_move(queue, reply, how))
             continue;
         if (state == REPLY_WAITING)
@@ -144,5 +144,5 @@ weir_status weir_job_reply(weir_token token)
         return status;
     status = end_deferral(ref.app, token.bits, REPLY_REPLIED);
     app_leave(&ref);
-    return status == WEIR_ALREADY ? WEIR_STALE : status;
+    return status == WEIR_ALREADY || status == WEIR_TOO_LATE ? WEIR_STALE : status;
 }

@@ -14,6 +14,7 @@ static weir_status run_by_caller(struct app *app, struct job *job)
     if (w == NULL || w->app != app)
         return WEIR_FULL;                                /* too many threads run their own jobs already */
     job->kind = JOB_PLAIN;
+    job->owner = NULL;                                   /* it runs outside of the queue, and cannot defer there */
     job->app = app->handle.bits;
     bool ran = worker_call_last(w, job, WEIR_OK);
     if (guest != NULL)
@@ -107,9 +108,11 @@ static weir_status submit_to_queue(struct app *app, weir_queue queue, weir_job *
 weir_status weir_job_submit_list(weir_queue queue, weir_job *const *jobs, size_t count, size_t *accepted)
 {
     struct app_ref ref;
-    if (accepted == NULL || (jobs == NULL && count != 0))
+    if (accepted == NULL)
         return WEIR_INVALID;
     *accepted = 0;
+    if (jobs == NULL && count != 0)
+        return WEIR_INVALID;
     weir_status status = app_enter(queue.bits, HANDLE_QUEUE, &ref);
     if (status != WEIR_OK)
         return status;

@@ -42,10 +42,11 @@ static struct job *refill(struct worker *w, struct inbox *inbox)
     return job;
 }
 
-static struct job *inbox_next(struct worker *w, struct inbox *inbox)
+static struct job *inbox_next(struct worker *w, struct lane *own)
 {
+    struct inbox *inbox = &own->inbox;
     struct job *job = NULL;
-    bool list_first = w->tick % REFILL_EVERY == 0;
+    bool list_first = ++own->inbox_turns % REFILL_EVERY == 0;
     if (!list_first && !inbox_ring_looks_empty(inbox) && (job = inbox_pop_one(inbox)) != NULL) {
         inbox_prefetch(inbox);
         return job;
@@ -55,16 +56,17 @@ static struct job *inbox_next(struct worker *w, struct inbox *inbox)
     return job == NULL && list_first ? inbox_pop_one(inbox) : job;
 }
 
-/* Own deque and own inbox take turns, so neither a flood from outside nor one from inside starves the other. */
+/* Own deque and own inbox take turns, so neither a flood from outside nor one from inside starves the other. Each lane
+ * counts its own turns: by the worker's picks a lane could always come by on the wrong foot. */
 static struct job *lane_next(struct worker *w, uint32_t lane)
 {
     struct lane *own = &w->lanes[lane];
     struct job *job = NULL;
-    if (w->tick % INBOX_EVERY == 0)
-        job = inbox_next(w, &own->inbox);
+    if (++own->turns % INBOX_EVERY == 0)
+        job = inbox_next(w, own);
     if (job == NULL)
         job = deque_steal_oldest(&own->jobs);
-    return job != NULL ? job : inbox_next(w, &own->inbox);
+    return job != NULL ? job : inbox_next(w, own);
 }
 
 /* ---- what next: the others' ---- */
@@ -82,12 +84,17 @@ static uint32_t next_random(struct worker *w)
 static struct job *inbox_steal(struct worker *w, struct inbox *inbox, uint32_t lane)
 {
     struct job *jobs[STEAL_BATCH];
+    struct job *job = NULL;
+    if (w->random % REFILL_EVERY == 0 && !inbox_list_looks_empty(inbox) && (job = refill(w, inbox)) != NULL)
+        return job;                                      /* its owner may be held, and the ring never empty */
     uint32_t count = inbox_pop(inbox, jobs, w->kind == WORKER_LANE ? STEAL_BATCH : 1);
     if (count == 0)
         return refill(w, inbox);
     for (uint32_t i = 1; i < count; i++)
         if (!deque_push(&w->lanes[lane].jobs, jobs[i]))
             inbox_push(&w->lanes[lane].inbox, jobs[i]);
+    if (count > 1)
+        idle_notify_from_worker(&w->app->idle);          /* who looked in between found them in neither place */
     return jobs[0];
 }
 
@@ -155,6 +162,11 @@ static struct job *find_elsewhere(struct worker *w, uint32_t lanes)
     return job;
 }
 
+struct job *worker_find_left(struct worker *w)
+{
+    return find_elsewhere(w, LANE_ALL);
+}
+
 struct job *worker_find(struct worker *w, uint32_t lanes)
 {
     struct job *job = NULL;
@@ -192,18 +204,9 @@ static void call_pop(struct worker *w)
         event_post(&w->app->call_ended);
 }
 
-/* R10: a user function leaves by returning. An exception or a thread exit that unwinds through here ends the
- * process. */
-static void verify_returned(const bool *returned)
-{
-    weir_verify(*returned, "a job's function left by an exception, pthread_exit or thread cancellation");
-}
-
 static void call_function(struct job *job, weir_status status)
 {
-    bool returned __attribute__((cleanup(verify_returned))) = false;
-    job->fn(job_public(job), status);
-    returned = true;                                     /* NOLINT: read by its cleanup, which no checker follows */
+    worker_call_user(job->fn, job_public(job), status);
 }
 
 static weir_status claim(const struct app *app, struct job *job)
@@ -253,22 +256,31 @@ bool worker_is_inside(const struct worker *w, const struct job *job)
     return false;
 }
 
+/* A job counts in a lane until it is picked, in a queue until its call is over; a periodic timer in both until its
+ * last call, since it was accepted once. */
 static void run_plain(struct worker *w, struct job *job)
 {
     struct app *app = w->app;
     struct queue *owner = job->owner;
-    if (owner == NULL)
-        app_lane_leave(app, job->lane);
-    (void)worker_call(w, job);
+    uint8_t lane = job->lane;
+    bool repeats = job->kind == JOB_TIMER && timer_is_periodic(job);
+    if (owner == NULL && !repeats)
+        app_lane_leave(app, lane);
+    if (owner != NULL && queue_is_aborted(app, owner))
+        job->forced = WEIR_SHUTDOWN;
+    if (worker_call(w, job) == WEIR_OK && repeats)
+        return;
     if (owner != NULL)
         queue_leave(app, owner, 1);
+    else if (repeats)
+        app_lane_leave(app, lane);
 }
 
 void worker_run(struct worker *w, struct job *job)
 {
     switch (job->kind) {
     case JOB_INTERNAL:
-        job->fn(job_public(job), WEIR_OK);
+        call_function(job, WEIR_OK);                     /* it may be a user's: the closed job of a queue */
         break;
     case JOB_FORK:
         fork_run(job);

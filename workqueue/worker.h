@@ -48,6 +48,8 @@ enum worker_kind { WORKER_LANE, WORKER_BLOCKING, WORKER_CONTROL, WORKER_GUEST };
 struct lane {
     struct deque jobs;
     struct inbox inbox;
+    uint32_t turns;                                      /* W: looks at the two above */
+    uint32_t inbox_turns;                                /* W: looks at the inbox */
 };
 
 /* I: fixed while the thread runs, W: this thread only, A: atomic. */
@@ -83,6 +85,24 @@ struct job *worker_find(struct worker *w, uint32_t lanes);
 
 /* One forked job of anybody's, or NULL; all that a join may help with. */
 struct job *worker_find_fork(struct worker *w);
+
+/* Whatever is left in any lane, or NULL: for a blocking thread that is about to end because the application does. It
+ * may have put it there itself after the workers had ended: as the owner of the timers for a moment, for instance. */
+struct job *worker_find_left(struct worker *w);
+
+/* R10: a user function leaves by returning. An exception or a thread exit that unwinds through here ends the
+ * process. */
+static inline void worker_verify_returned(const bool *returned)
+{
+    weir_verify(*returned, "a user function left by an exception, pthread_exit or thread cancellation");
+}
+
+static inline void worker_call_user(weir_job_fn *fn, weir_job *job, weir_status status)
+{
+    bool returned __attribute__((cleanup(worker_verify_returned))) = false;
+    fn(job, status);
+    returned = true;                                     /* NOLINT: read by its cleanup, which no checker follows */
+}
 
 /* Runs what worker_find gave. */
 void worker_run(struct worker *w, struct job *job);
