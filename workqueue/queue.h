@@ -48,7 +48,7 @@
 
 struct app;
 
-enum { PUMP_BATCH = 64, QUEUES_MAX = 1 << 20 };
+enum { PUMP_BATCH = 8, QUEUES_MAX = 1 << 20 };
 
 #define QUEUE_LIVE  (UINT64_C(1) << 31)
 #define QUEUE_CLOSED (UINT64_C(1) << 30)
