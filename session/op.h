@@ -24,7 +24,7 @@
 
 #include "core/cache.h"
 #include "session/ack.h"
-#include "session/op_steps.h"
+#include "session/op_move.h"
 
 struct weir_kind;
 struct op_stream;

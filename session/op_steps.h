@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* op_steps.h - the steps T1..T17 of an operation's word (op_word.h), and the one way to apply them
+/* op_steps.h - the steps T1..T17 of an operation's word (op_word.h), which op_move.h applies
  *
  *   step        by                  from -> to, and what it decides
  *   T1  born      start               FREE -> QUEUED. A store: the slot is the starter's alone
@@ -27,8 +27,7 @@
  * A poll (T4's reader) loads relaxed, and loads once more with acquire only when there is something to see.
  *
  * A step answers a status and writes *new: the word to be, which is the old one if the step changes nothing. A status
- * other than OK may come with a change: a refused post leaves WANT behind. op_move applies a step by compare-and-swap
- * until it meets no other thread; since each is static inline and named at the call, the compiler makes one loop of it.
+ * other than OK may come with a change: a refused post leaves WANT behind.
  *
  * Data beside the word (op.h) is written before the step that publishes it and read after the step that gives the right
  * to; which step gives which right is in the legend there.
@@ -436,76 +435,14 @@ static inline weir_status op_sweep(uint64_t old, uint32_t arg, uint64_t *new)
     return op_take(w, arg & 0xffffff, new) == WEIR_OK ? WEIR_OK : WEIR_AGAIN;
 }
 
-/* ---- applying a step ---- */
-
-struct op_change {
-    uint64_t old, new;                                         /* equal: nothing changed */
-};
-
-/* T2..T16 on a word of which the caller knows that its life cannot end under it. */
-static inline weir_status op_move(struct slot *slot, op_step_fn *step, uint32_t arg, struct op_change *change)
+/* T3 and T11 in one, for the worker whose work has returned: most finals are ready in that moment. OK: taken. BUSY:
+ * nothing to take now. Not for abandoned work: ask op_phase of the change. */
+static inline weir_status op_return_and_take(uint64_t old, uint32_t traits, uint64_t *new)
 {
-    /* acquire, and acq_rel below: every step sees what those before it published (E1..E6, table in op_word.h) */
-    uint64_t old = atomic_load_explicit(&slot->word, memory_order_acquire);
-    for (;;) {
-        uint64_t new = old;
-        weir_status status = step(old, arg, &new);
-        change->old = old;
-        change->new = new;
-        if (new == old)
-            return status;
-        if (atomic_compare_exchange_weak_explicit(&slot->word, &old, new, memory_order_acq_rel, memory_order_acquire))
-            return status;
-    }
-}
-
-/* The same for callers that have only a handle: STALE, and nothing done, once the slot is somebody else's. */
-static inline weir_status op_move_at(struct slot *slot, uint64_t handle, op_step_fn *step, uint32_t arg,
-                                     struct op_change *change)
-{
-    /* acquire, acq_rel: as in op_move */
-    uint64_t old = atomic_load_explicit(&slot->word, memory_order_acquire);
-    for (;;) {
-        if (!slot_word_matches(old, handle))
-            return WEIR_STALE;
-        uint64_t new = old;
-        weir_status status = step(old, arg, &new);
-        change->old = old;
-        change->new = new;
-        if (new == old)
-            return status;
-        if (atomic_compare_exchange_weak_explicit(&slot->word, &old, new, memory_order_acq_rel, memory_order_acquire))
-            return status;
-    }
-}
-
-/* T1. The rows are filled; from here on workers and holders of the handle see the operation. */
-static inline void op_publish(struct slot *slot, bool handle, bool pull)
-{
-    /* relaxed: the slot is the starter's alone, who took it from the free map with acquire */
-    uint64_t free = atomic_load_explicit(&slot->word, memory_order_relaxed);
-    /* release: E1, partner T2; a claim would see rows of the slot's last owner */
-    atomic_store_explicit(&slot->word, op_born(free, handle, pull), memory_order_release);
-}
-
-/* T17, in place of T12 put: the final of a sealed word was delivered. Returns the free word. */
-static inline uint64_t op_retire(struct slot *slot, uint64_t sealed)
-{
-    weir_assert(op_is_sealed(sealed));
-    uint64_t free = slot_word_next(sealed);
-    /* release: who finds the word free, or looks for a stale handle, sees the callback's effects; partner T1's owner */
-    atomic_store_explicit(&slot->word, free, memory_order_release);
-    return free;
-}
-
-/* The reason of the cancel that won, 0 for none: the poll. */
-static inline uint32_t op_poll(const struct slot *slot)
-{
-    /* relaxed: nothing to see in the common case, and then nothing to order */
-    if (op_reason(atomic_load_explicit(&slot->word, memory_order_relaxed)) == 0)
-        return 0;
-    /* acquire: E6, partner T4; the work may read what the canceller wrote before */
-    return op_reason(atomic_load_explicit(&slot->word, memory_order_acquire));
+    uint64_t w = old;
+    (void)op_return(old, traits, &w);
+    *new = w;
+    return op_take(w, traits & ~(uint32_t)OP_AGAIN, new);
 }
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "session/op_steps.h"
+#include "session/op_move.h"
 
 #define GENERATION (UINT64_C(7) << 32)
 
@@ -421,6 +421,23 @@ static void the_sweep_tells_running_work_and_takes_nothing(void **unused)
     assert_int_equal(op_reason(w), OP_BY_SESSION);
 }
 
+static void a_return_takes_the_final_in_the_same_step_and_seals_it(void **unused)
+{
+    (void)unused;
+    uint64_t w = after(word(OP_RUNNING, OP_STACK, 0, 0), op_return_and_take, 1, WEIR_OK);
+    assert_true(op_is_sealed(w));
+    w = after(word(OP_RUNNING, OP_STACK, 0, 1), op_return_and_take, 1 | OP_AGAIN, WEIR_OK);
+    assert_int_equal(op_phase(w), OP_QUEUED);                  /* a yield; an item is delivered meanwhile */
+    assert_true(op_has(w, OP_DELIVERY));
+}
+
+static void a_return_with_nothing_to_take_is_a_return(void **unused)
+{
+    (void)unused;
+    uint64_t w = after(word(OP_RUNNING, OP_STACK, 0, 0), op_return_and_take, 1 | OP_AGAIN, WEIR_BUSY);
+    assert_int_equal(op_phase(w), OP_QUEUED);
+}
+
 /* ---- the word itself ---- */
 
 static void a_retired_word_is_free_and_one_generation_older(void **unused)
@@ -512,6 +529,8 @@ int main(void)
         cmocka_unit_test(an_open_handle_can_be_abandoned),
         cmocka_unit_test(the_sweep_decides_and_takes_waiting_work_in_one_step_that_seals_it),
         cmocka_unit_test(the_sweep_tells_running_work_and_takes_nothing),
+        cmocka_unit_test(a_return_takes_the_final_in_the_same_step_and_seals_it),
+        cmocka_unit_test(a_return_with_nothing_to_take_is_a_return),
         cmocka_unit_test(a_retired_word_is_free_and_one_generation_older),
         cmocka_unit_test(a_stale_handle_changes_nothing),
         cmocka_unit_test(publishing_keeps_the_generation),

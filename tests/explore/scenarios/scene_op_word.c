@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "session/ack.h"
-#include "session/op_steps.h"
+#include "session/op_move.h"
 #include "tests/explore/engine/explore.h"
 
 static struct slot slot;

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "session/op_steps.h"
+#include "session/op_move.h"
 #include "session/session_word.h"
 #include "tests/explore/engine/explore.h"
 
