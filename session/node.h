@@ -9,7 +9,7 @@
  * worker, while the first is still at work.
  *
  *   step         by                order     partner
- *   N1 schedule  after map_mark    seq_cst   N2: the mark is made, then the node is looked at; the worker makes the node
+ *   N1 schedule  after map_mark    seq_cst   N2: the mark is made, then the node is looked at; the worker makes it
  *                                            idle, then looks at the maps. At least one sees the other
  *   N2 pop       the job's         seq_cst   N1; N3
  *                function
