@@ -4,12 +4,15 @@
  *   main.c          arguments, one row per scenario
  *   search.c        which run comes next: choices, depth-first, random, PCT, replay, known states
  *   schedule.c      who runs next: fibers, candidates, sleep sets, blocking, time
- *   memory_model.c  what an atomic access sees: histories, views, fences
+ *   threads.c       how runs and threads begin and end, what threads meet at
+ *   memory_model.c  what an atomic access sees: views, orders, fences
+ *   history.c       the stores of one location, and who is past which
  *   shadow.c        what a plain access may touch: data races, use after free; restoring globals
  *   heap.c          malloc, free and mmap: refusal and reuse as choices, double free, leaks
  *   pthread_wrap.c  threads, mutexes, condition variables, once, keys
  *   os_wrap.c       futex, membarrier, clock, and small constants
- *   fd_wrap.c       epoll, eventfd, pipe, timerfd
+ *   fd_wrap.c       descriptors: eventfd, pipe, timerfd
+ *   epoll_wrap.c    epoll and poll on them
  *   tsan_abi.c      the compiler's calls
  *   trace.c         the interleaving of a violating run, with source lines
  *   fiber.c         switching stacks
@@ -288,9 +291,13 @@ enum wake_reason schedule_block(uintptr_t object, int64_t deadline, bool interru
 void schedule_wake(struct thread *thread);
 unsigned schedule_waiters(uintptr_t object, struct thread **waiters); /* first come first */
 void schedule_advance(int64_t time);
-struct thread *schedule_create(void *(*start)(void *), void *argument);
+_Noreturn void schedule_stop(void);  /* the current thread has ended */
 _Noreturn void schedule_leave(void); /* end this run */
 _Noreturn void schedule_cut(void);   /* the rest of it is known */
+
+/* ---- threads.c ---- */
+void schedule_run(void (*body)(void)); /* one run, from start to end */
+struct thread *schedule_create(void *(*start)(void *), void *argument);
 struct object *schedule_object(uintptr_t address);
 void schedule_meet(struct object *object); /* order matters from here on */
 void schedule_acquire(const struct object *object);

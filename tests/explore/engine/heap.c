@@ -75,6 +75,8 @@ uintptr_t heap_reserve(void)
     if (heap == MAP_FAILED || arena == MAP_FAILED)
         abort();
     heap->blocks = (struct block *)(heap + 1);
+    for (size_t i = 0; i < THREADS_MAX; i++) /* who runs off a stack crashes */
+        (void)__real_mprotect((char *)arena + i * STACK_SIZE, PAGE, PROT_NONE);
     return (uintptr_t)arena;
 }
 
@@ -350,7 +352,7 @@ bool heap_describe(uintptr_t address, char *buffer, size_t size)
     if (offset >= engine.arena.size)
         return false;
     if (offset < HEAPS_OFFSET) {
-        (void)snprintf(buffer, size, "T%zu's stack", offset / (256 << 10));
+        (void)snprintf(buffer, size, "T%zu's stack", offset / STACK_SIZE);
         return true;
     }
     for (uint32_t i = 0; i < heap->count; i++) {

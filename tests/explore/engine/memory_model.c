@@ -33,9 +33,8 @@
 
 #include <string.h>
 
+#include "history.h"
 #include "shadow.h"
-
-enum { STAMP_STEP = 1 << 12 }; /* leaves room between two stores for later ones that go between them */
 
 static bool acquires(int order)
 {
@@ -47,179 +46,32 @@ static bool releases(int order)
     return order == __ATOMIC_RELEASE || order == __ATOMIC_ACQ_REL || order == __ATOMIC_SEQ_CST;
 }
 
-/* ---- memory itself ---- */
-
-word memory_read(uintptr_t address, unsigned size)
-{
-    switch (size) {
-    case 1: return *(const volatile uint8_t *)address;
-    case 2: return *(const volatile uint16_t *)address;
-    case 4: return *(const volatile uint32_t *)address;
-    case 8: return *(const volatile uint64_t *)address;
-    default: return *(const volatile uint64_t *)address | (word) * (const volatile uint64_t *)(address + 8) << 64;
-    }
-}
-
-void memory_write(uintptr_t address, unsigned size, word value)
-{
-    switch (size) {
-    case 1: *(volatile uint8_t *)address = (uint8_t)value; break;
-    case 2: *(volatile uint16_t *)address = (uint16_t)value; break;
-    case 4: *(volatile uint32_t *)address = (uint32_t)value; break;
-    case 8: *(volatile uint64_t *)address = (uint64_t)value; break;
-    default:
-        *(volatile uint64_t *)address = (uint64_t)value;
-        *(volatile uint64_t *)(address + 8) = (uint64_t)(value >> 64);
-    }
-}
-
 static word truncate(word value, unsigned size)
 {
     return size == 16 ? value : value & (((word)1 << 8 * size) - 1);
 }
 
-/* ---- histories ---- */
-
-static struct message *message_at(struct location *location, unsigned place)
-{
-    return &location->messages[location->order[place]];
-}
-
-static struct message *newest(struct location *location)
-{
-    return message_at(location, location->count - 1u);
-}
-
-/* Makes room at `place`; forgets the oldest store when there is none, which moves the place by
- * one. */
-static struct message *message_insert(struct location *location, unsigned place)
-{
-    uint8_t slot = location->count;
-    if (location->count == HISTORY) {
-        slot = location->order[0];
-        for (unsigned i = 1; i < HISTORY; i++)
-            location->order[i - 1] = location->order[i];
-        location->count--;
-        place -= place > 0;
-    }
-    for (unsigned i = location->count; i > place; i--)
-        location->order[i] = location->order[i - 1];
-    location->order[place] = slot;
-    location->count++;
-    struct message *message = &location->messages[slot];
-    uint32_t before = place > 0 ? message_at(location, place - 1)->stamp : 0;
-    if (place + 1u == location->count)
-        message->stamp = before + STAMP_STEP;
-    else
-        message->stamp = before + (message_at(location, place + 1)->stamp - before) / 2;
-    if (message->stamp == before || message->stamp > UINT32_MAX - 2 * STAMP_STEP)
-        explore_fail("explorer: too many stores to one location");
-    return message;
-}
-
-/* What plain code left there before the first atomic access. Its own past is the race check's
- * business. */
-static void begin_history(struct location *location, uint32_t stamp)
-{
-    location->count = 1;
-    location->order[0] = 0;
-    location->overwritten = false;
-    struct message *first = &location->messages[0];
-    memset(first, 0, sizeof *first);
-    first->value = memory_read(location->address, location->size);
-    first->stamp = stamp;
-    first->hash = hash_mix((uint64_t)first->value, (uint64_t)(first->value >> 64) + 3);
-    for (int i = 0; i < CLOCK_SLOTS; i++)
-        location->trails[i].count = 0;
-}
-
-static struct location *new_location(struct cell *cell, uintptr_t address, unsigned size)
-{
-    if (engine.location_count + 1 == LOCATIONS_MAX)
-        explore_fail("explorer: more than %d atomic locations", LOCATIONS_MAX);
-    struct location *location = &engine.locations[++engine.location_count];
-    location->address = address;
-    location->size = (uint8_t)size;
-    uint16_t *head = &cell->location[address >> 2 & 1];
-    location->next = *head;
-    *head = (uint16_t)engine.location_count;
-    for (int i = 0; i < THREADS_MAX; i++)
-        location->looks[i].progress = UINT32_MAX;
-    begin_history(location, STAMP_STEP);
-    location->first = engine.current->id;
-    return location;
-}
-
-static struct location *find_location(uintptr_t address, unsigned size)
-{
-    struct cell *cell = shadow_cell(address);
-    for (unsigned i = cell->location[address >> 2 & 1]; i != 0; i = engine.locations[i].next) {
-        struct location *location = &engine.locations[i];
-        if (location->address != address)
-            continue;
-        if (location->size != size)
-            explore_fail("explorer: atomic accesses of different sizes to %p", (void *)address);
-        if (location->overwritten)
-            begin_history(location, newest(location)->stamp + STAMP_STEP);
-        return location;
-    }
-    return new_location(cell, address, size);
-}
-
 /* ---- views ---- */
-
-static void remember(struct location *location, unsigned slot, uint32_t at, uint32_t stamp)
-{
-    struct trail *trail = &location->trails[slot];
-    unsigned count = trail->count;
-    if (count > 0 && trail->met[count - 1].stamp >= stamp)
-        return;
-    if (count > 0 && trail->met[count - 1].at == at)
-        count--;
-    if (count == HISTORY) {
-        for (unsigned i = 1; i < HISTORY; i++)
-            trail->met[i - 1] = trail->met[i];
-        count--;
-    }
-    trail->met[count].at = at;
-    trail->met[count].stamp = stamp;
-    trail->count = (uint8_t)(count + 1);
-}
 
 static void remember_own(struct location *location, uint32_t stamp)
 {
     const struct thread *me = engine.current;
     if (engine.weak)
-        remember(location, (unsigned)me->id, me->happened.at[me->id], stamp);
-}
-
-static uint32_t floor_in(const struct location *location, const struct clock *view)
-{
-    uint32_t floor = 0;
-    for (int slot = 0; slot < CLOCK_SLOTS; slot++) {
-        const struct trail *trail = &location->trails[slot];
-        for (unsigned i = trail->count; i-- > 0;) {
-            if (trail->met[i].at > view->at[slot])
-                continue;
-            floor = trail->met[i].stamp > floor ? trail->met[i].stamp : floor;
-            break;
-        }
-    }
-    return floor;
+        history_remember(location, (unsigned)me->id, me->happened.at[me->id], stamp);
 }
 
 /* The place of the oldest store that an access of this order may still see. */
 static unsigned floor_place(struct location *location, int order)
 {
-    uint32_t floor = floor_in(location, &engine.current->view);
+    uint32_t floor = history_floor(location, &engine.current->view);
     if (order == __ATOMIC_SEQ_CST) {
         struct clock all = engine.sc_view;
         all.at[SC_SLOT] = UINT32_MAX;
-        uint32_t sc_floor = floor_in(location, &all);
+        uint32_t sc_floor = history_floor(location, &all);
         floor = sc_floor > floor ? sc_floor : floor;
     }
     unsigned place = location->count - 1u;
-    while (place > 0 && message_at(location, place)->stamp > floor)
+    while (place > 0 && history_at(location, place)->stamp > floor)
         place--;
     return place;
 }
@@ -250,11 +102,11 @@ static void publish(struct location *location, unsigned place, word value, int o
         clock_join(&view, &read->view);
     }
     if (place > 0)
-        thread_saw(me, message_at(location, place - 1)->hash);
+        thread_saw(me, history_at(location, place - 1)->hash);
     bool at_end = place == location->count;
     if (!at_end)
-        thread_saw(me, message_at(location, place)->hash);
-    struct message *message = message_insert(location, place);
+        thread_saw(me, history_at(location, place)->hash);
+    struct message *message = history_insert(location, place);
     message->value = value;
     message->by_rmw = read != NULL;
     message->happened = happened;
@@ -263,7 +115,7 @@ static void publish(struct location *location, unsigned place, word value, int o
         memory_write(location->address, location->size, value);
     remember_own(location, message->stamp);
     if (order == __ATOMIC_SEQ_CST && engine.weak) {
-        remember(location, SC_SLOT, ++engine.sc_stores, message->stamp);
+        history_remember(location, SC_SLOT, ++engine.sc_stores, message->stamp);
         thread_saw(me, engine.sc_fence_hash);
         engine.sc_store_hash += me->hash;
     }
@@ -303,7 +155,7 @@ static struct location *enter(uintptr_t address, unsigned size, int order, bool 
         touch |= writes ? TOUCH_SC_READ | TOUCH_SC_WRITE : TOUCH_SC_READ;
     schedule_point(address, touch);
     shadow_atomic(address, size, writes, pc);
-    struct location *location = find_location(address, size);
+    struct location *location = history_find(address, size);
     if (location->first != engine.current->id)
         shadow_make_shared(address);
     return location;
@@ -325,7 +177,7 @@ word model_load(uintptr_t address, unsigned size, int order, uintptr_t pc)
     unsigned age = 0;
     if (engine.left.stale > 0)
         age = choose_age(location->count - floor_place(location, order));
-    struct message *message = message_at(location, location->count - 1u - age);
+    struct message *message = history_at(location, location->count - 1u - age);
     word value = message->value;
     see(location, message, order);
     TRACE(age ? "load (stale)" : "load", address, value, order_name(order), pc);
@@ -342,7 +194,7 @@ void model_store(uintptr_t address, unsigned size, word value, int order, uintpt
         unsigned places[HISTORY + 1], count = 0;
         unsigned lowest = floor_place(location, order) + 1;
         for (unsigned p = location->count; p >= lowest; p--)
-            if (p == location->count || !message_at(location, p)->by_rmw)
+            if (p == location->count || !history_at(location, p)->by_rmw)
                 places[count++] = p;
         place = places[choose_age(count)];
     }
@@ -373,7 +225,7 @@ static unsigned rmw_places(struct location *location, int order, unsigned *place
     if (engine.left.stale <= 0)
         return count;
     for (unsigned p = location->count - 1u, low = floor_place(location, order); p-- > low;)
-        if (!message_at(location, p + 1)->by_rmw)
+        if (!history_at(location, p + 1)->by_rmw)
             places[count++] = p;
     return count;
 }
@@ -383,7 +235,7 @@ word model_rmw(uintptr_t address, unsigned size, enum rmw how, word operand, int
     struct location *location = enter(address, size, order, true, pc);
     unsigned places[HISTORY];
     unsigned place = places[choose_age(rmw_places(location, order, places))];
-    struct message read = *message_at(location, place);
+    struct message read = *history_at(location, place);
     word value = truncate(combine(how, read.value, operand), size);
     see(location, &read, order);
     TRACE("exchange", address, value, order_name(order), pc);
@@ -404,7 +256,7 @@ static unsigned cas_places(struct location *location, word expected, int order, 
         low = floor_place(location, order);
     for (unsigned p = location->count; p-- > low;) {
         bool last = p + 1u == location->count;
-        if (last || message_at(location, p)->value != expected || !message_at(location, p + 1)->by_rmw)
+        if (last || history_at(location, p)->value != expected || !history_at(location, p + 1)->by_rmw)
             places[count++] = p;
     }
     return count;
@@ -425,7 +277,7 @@ bool model_cas(uintptr_t address, unsigned size, word *expected, word desired, b
     struct location *location = enter(address, size, success, true, pc);
     unsigned places[HISTORY];
     unsigned place = places[choose_age(cas_places(location, *expected, success, places))];
-    struct message read = *message_at(location, place);
+    struct message read = *history_at(location, place);
     if (read.value != *expected) {
         *expected = read.value;
         return cas_fails(location, &read, failure, pc);
@@ -493,7 +345,7 @@ word model_kernel_load(uintptr_t address)
     if (location->address != address || location->size != 4 || location->overwritten)
         return memory_read(address, 4);
     unsigned age = choose_age(location->count - floor_place(location, __ATOMIC_RELAXED));
-    struct message *message = message_at(location, location->count - 1u - age);
+    struct message *message = history_at(location, location->count - 1u - age);
     remember_own(location, message->stamp);
     thread_saw(engine.current, message->hash);
     return message->value;
