@@ -3,7 +3,6 @@
 #include "workqueue/control.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -133,7 +132,7 @@ static int watch_own(struct control *control, int *fd)
 
 static weir_status complain(const struct log *log, const char *call)
 {
-    log_line(log, LOG_LEVEL_ERROR, "control thread: %s: %s", call, strerror(errno));
+    log_line(log, LOG_LEVEL_ERROR, "the control thread cannot be prepared: %s: error %d", call, errno);
     return WEIR_SYSTEM;
 }
 

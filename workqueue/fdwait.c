@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/epoll.h>
 
 #include "core/verify.h"
@@ -61,7 +60,7 @@ static weir_status status_of_add(const struct fdwaits *fdwaits, int fd, int erro
     case EINVAL:
     case ELOOP:  return WEIR_INVALID;
     default:
-        log_line(fdwaits->log, LOG_LEVEL_ERROR, "waiting for descriptor %d: %s", fd, strerror(error));
+        log_line(fdwaits->log, LOG_LEVEL_ERROR, "descriptor %d cannot be waited for: error %d", fd, error);
         return WEIR_SYSTEM;
     }
 }

@@ -186,7 +186,7 @@ static void timers_that_are_due_together_run_on_a_serial_queue_in_the_order_of_t
     fixture_open(&f, true);
     for (int i = 0; i < COUNT; i++) {
         make_item(&items[i], &f);
-        int64_t delay = (i * 37 % COUNT + 1) * 100000;
+        int64_t delay = (int64_t)(i * 37 % COUNT + 1) * 100000;
         assert_int_equal(weir_timer_start(f.serial, &items[i].wait.timer, delay, 0), WEIR_OK);
     }
     step(&f, 1000000000);
@@ -265,7 +265,7 @@ static void thousands_of_timers_end_once_each_by_time_cancel_or_close(void **unu
     }
     for (int i = 0; i < COUNT; i += 3) {
         if (i % 99 == 0)
-            step(&f, 1000 + i * 200000);
+            step(&f, 1000 + (int64_t)i * 200000);
         canceled += weir_job_cancel(&items[i].wait.timer.job) == WEIR_OK;
     }
     fixture_close_app(&f);

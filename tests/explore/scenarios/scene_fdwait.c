@@ -40,7 +40,11 @@ static void claim(struct app *app, struct job *job)
     uint32_t events = wait->ready;
     weir_status status = job_claim(job);
     explore_check(status != WEIR_CANCELED || reason == 1);
-    _Atomic uint32_t *counter = status == WEIR_CANCELED ? &canceled : forced ? &shut_down : events == 0 ? &expired : &ready;
+    _Atomic uint32_t *counter = events == 0 ? &expired : &ready;
+    if (status == WEIR_CANCELED)
+        counter = &canceled;
+    else if (forced)
+        counter = &shut_down;
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
     if (wait != &fixed)
         free(wait);
