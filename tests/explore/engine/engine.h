@@ -252,8 +252,8 @@ struct engine {
     struct choice *choices;
     unsigned choice_count, choice_at;
     struct known *known;
-    bool reduce, grew, was_cut;
-    uint64_t random;
+    bool reduce, grew, was_cut, learning;
+    uint64_t random, pass_began;
     int pct_low;
     uint64_t pct_change[16];
     bool failed;

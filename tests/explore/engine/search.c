@@ -142,7 +142,7 @@ struct known {
     uint16_t asleep;
     uint8_t preemptions, stale, faults, early, spurious, reuse;
 };
-enum { KNOWN_SETS = 1 << 20, KNOWN_WAYS = 4 };
+enum { KNOWN_SETS = 1 << 20, KNOWN_WAYS = 4, YOUNG_PASS = 2000, LEARNING_RUNS = 200 };
 
 static uint8_t narrow(int budget)
 {
@@ -203,6 +203,8 @@ void explore_fail(const char *format, ...)
 
 void explore_observe(uint64_t outcome)
 {
+    if (engine.learning)
+        return;
     for (unsigned i = 0; i < engine.outcome_count; i++)
         if (engine.outcomes[i] == outcome)
             return;
@@ -354,6 +356,16 @@ static void set_bounds(const explore_scenario *scenario, const explore_options *
         engine.random = 1;
 }
 
+/* Once more from the start, knowing what is shared. Early in a pass that costs little. */
+static bool begin_pass(const explore_result *result)
+{
+    engine.grew = false;
+    engine.choice_count = 0;
+    engine.pass_began = result->executions;
+    forget_known();
+    return true;
+}
+
 /* Prepares the next run after the last; false: there is none. */
 static bool next_run(explore_result *result, uint64_t longest)
 {
@@ -366,14 +378,13 @@ static bool next_run(explore_result *result, uint64_t longest)
     case EXPLORE_RANDOM: engine.choice_count = 0; return true;
     case EXPLORE_DFS: break;
     }
+    bool young = result->executions - engine.pass_began < YOUNG_PASS;
+    if (engine.reduce && engine.grew && young)
+        return begin_pass(result);
     if (advance())
         return true;
-    if (engine.grew && engine.reduce) { /* once more, knowing what is shared */
-        engine.grew = false;
-        engine.choice_count = 0;
-        forget_known();
-        return true;
-    }
+    if (engine.reduce && engine.grew)
+        return begin_pass(result);
     result->complete = true;
     return false;
 }
@@ -413,6 +424,29 @@ static void judge(explore_result *result)
         result->outcomes_sum += hash_mix(engine.outcomes[i], 11);
 }
 
+/* A few random runs show which locations are shared, so that the search need not learn it run by run. Nothing else
+ * of them counts: they are not within the bounds. */
+static void learn_what_is_shared(double start)
+{
+    explore_options options = engine.options;
+    explore_bounds bounds = engine.bounds;
+    engine.learning = true;
+    engine.reduce = false;
+    engine.options.mode = EXPLORE_RANDOM;
+    engine.bounds.preemptions = EXPLORE_UNBOUNDED;
+    for (int i = 0; i < LEARNING_RUNS && seconds_now() - start < 1; i++) {
+        engine.choice_count = 0;
+        run_once();
+    }
+    engine.options = options;
+    engine.bounds = bounds;
+    engine.learning = engine.failed = engine.grew = false;
+    engine.reduce = true;
+    engine.failed_at = 0;
+    engine.choice_count = 0;
+    engine.violation[0] = '\0';
+}
+
 explore_result explore_run(const explore_scenario *scenario, const explore_options *options)
 {
     explore_result result = {0};
@@ -421,6 +455,7 @@ explore_result explore_run(const explore_scenario *scenario, const explore_optio
     engine.choice_count = 0;
     engine.outcome_count = 0;
     engine.failed = engine.grew = false;
+    engine.pass_began = 0;
     engine.failed_at = engine.watched = 0;
     engine.violation[0] = '\0';
     forget_known();
@@ -430,6 +465,8 @@ explore_result explore_run(const explore_scenario *scenario, const explore_optio
         return result;
     }
     double start = seconds_now();
+    if (engine.reduce)
+        learn_what_is_shared(start);
     do {
         run_once();
         result.executions++;
