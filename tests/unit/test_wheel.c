@@ -136,10 +136,32 @@ static void a_deadline_in_the_past_is_due_at_once(void **unused)
 {
     (void)unused;
     struct wheel *wheel = wheel_new(span(2) * 5);
-    struct wheel_node past = { .deadline = 3 };
+    struct wheel_node past = { .deadline = 3 }, soon = { .deadline = span(2) * 5 + 10 };
     wheel_insert(wheel, &past);
+    wheel_insert(wheel, &soon);
     assert_true(wheel_next_deadline(wheel) == 3);
     assert_int_equal(expire_count(wheel, span(2) * 5), 1);
+    assert_false(wheel_node_is_in(&past));
+    assert_int_equal(expire_count(wheel, soon.deadline), 1);
+    free(wheel);
+}
+
+/* Or each look would walk through all that shares its slot with what is due. */
+static void what_is_not_due_yet_moves_to_a_finer_wheel(void **unused)
+{
+    (void)unused;
+    struct wheel *wheel = wheel_new(0);
+    struct wheel_node first = { .deadline = span(3) + 1 }, later = { .deadline = span(3) + span(2) };
+    struct wheel_node last = { .deadline = span(3) + span(1) * 3 };
+    wheel_insert(wheel, &first);
+    wheel_insert(wheel, &later);
+    wheel_insert(wheel, &last);
+    assert_int_equal(wheel->levels_used, 1U << 3);
+    assert_int_equal(expire_count(wheel, first.deadline), 1);
+    assert_int_equal(wheel->levels_used, 1U << 2 | 1U << 1);
+    assert_int_equal(expire_count(wheel, last.deadline), 1);
+    assert_int_equal(wheel->levels_used, 1U << 2);
+    assert_int_equal(expire_count(wheel, later.deadline), 1);
     free(wheel);
 }
 
@@ -395,6 +417,7 @@ int main(void)
         cmocka_unit_test(the_whole_range_of_time_has_a_place),
         cmocka_unit_test(for_ever_is_never_due_but_is_drained),
         cmocka_unit_test(a_deadline_in_the_past_is_due_at_once),
+        cmocka_unit_test(what_is_not_due_yet_moves_to_a_finer_wheel),
         cmocka_unit_test(a_node_that_is_due_comes_out_also_when_the_clock_went_back),
         cmocka_unit_test(a_removed_node_never_comes_out),
         cmocka_unit_test(removing_the_last_of_a_slot_forgets_its_deadline),
