@@ -3,13 +3,14 @@
 #include "core/memory.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/verify.h"
 
-static bool is_power_of_two(size_t n)
+static inline bool is_power_of_two(size_t n)
 {
     return n != 0 && (n & (n - 1)) == 0;
 }
@@ -33,8 +34,13 @@ void *memory_alloc(const struct memory *m, size_t size, size_t align)
     return address;
 }
 
+/* The C library knows which of its memory is zero already, and leaves that untouched: a large table then costs what of
+ * it is used. */
 void *memory_zalloc(const struct memory *m, size_t size, size_t align)
 {
+    weir_assert(size > 0 && is_power_of_two(align));
+    if (!m->alloc && align <= _Alignof(max_align_t))
+        return calloc(1, size);
     void *address = memory_alloc(m, size, align);
     return address ? memset(address, 0, size) : NULL;
 }

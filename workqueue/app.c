@@ -62,18 +62,24 @@ static void use_lane(struct app *app, uint32_t lane)
 }
 
 /* Producers spread over the workers by thread, and stay: their jobs run where their memory is warm. */
-static struct inbox *inbox_for_caller(struct app *app, uint32_t lane)
+static struct ring *ring_for_caller(struct app *app, uint32_t lane)
 {
     static _Atomic uint32_t threads;                     /* A: relaxed, only spreads */
     static _Thread_local uint32_t number;
     if (number == 0)
         number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) + 1;
-    return &app->workers[number % app->worker_count].lanes[lane].inbox;
+    return &app->workers[number % app->worker_count].lanes[lane].ring;
 }
 
 static bool is_lane_worker_of(const struct worker *w, const struct app *app)
 {
     return w != NULL && w->app == app && w->kind == WORKER_LANE;
+}
+
+static void push_to_ring(struct app *app, uint32_t lane, struct ring *ring, struct job *job)
+{
+    if (!ring_push(ring, job))
+        inbox_push(&app->overflow[lane], job);
 }
 
 void app_push(struct app *app, uint32_t lane, struct job *job)
@@ -85,12 +91,12 @@ void app_push(struct app *app, uint32_t lane, struct job *job)
     }
     use_lane(app, lane);
     if (!is_lane_worker_of(self, app)) {
-        inbox_push(inbox_for_caller(app, lane), job);
+        push_to_ring(app, lane, ring_for_caller(app, lane), job);
         idle_notify(&app->idle);
     } else if (deque_push(&self->lanes[lane].jobs, job)) {
         idle_notify_from_worker(&app->idle);
     } else {
-        inbox_push(&self->lanes[lane].inbox, job);
+        push_to_ring(app, lane, &self->lanes[lane].ring, job);
         idle_notify(&app->idle);
     }
 }
@@ -106,11 +112,11 @@ void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size
     }
     use_lane(app, lane);
     bool own = is_lane_worker_of(self, app);
-    struct inbox *inbox = own ? &self->lanes[lane].inbox : inbox_for_caller(app, lane);
+    struct ring *ring = own ? &self->lanes[lane].ring : ring_for_caller(app, lane);
     if (own)
         n = deque_push_list(&self->lanes[lane].jobs, jobs, count);
     for (; n < count; n++)
-        inbox_push(inbox, jobs[n]);
+        push_to_ring(app, lane, ring, jobs[n]);
     if (own)
         idle_notify_from_worker(&app->idle);
     else
@@ -204,7 +210,7 @@ static void fill_in(struct app *app, const weir_app_options *options)
     memcpy(app->thread_name, name, strnlen(name, THREAD_NAME_MAX));
 }
 
-enum { RINGS_PER_WORKER = (LANES + 1) * WORKER_DEQUE_CAPACITY + LANES * WORKER_INBOX_CAPACITY };
+enum { RINGS_PER_WORKER = (LANES + 1) * WORKER_DEQUE_CAPACITY + LANES * WORKER_RING_CAPACITY };
 
 static void init_worker(struct worker *w, struct app *app, uint32_t index, uint64_t *ring)
 {
@@ -214,8 +220,8 @@ static void init_worker(struct worker *w, struct app *app, uint32_t index, uint6
     for (uint32_t lane = 0; lane < LANES; lane++) {
         deque_init(&w->lanes[lane].jobs, (_Atomic(struct job *) *)(void *)ring, WORKER_DEQUE_CAPACITY);
         ring += WORKER_DEQUE_CAPACITY;
-        inbox_init(&w->lanes[lane].inbox, (_Atomic uint64_t *)(void *)ring, WORKER_INBOX_CAPACITY);
-        ring += WORKER_INBOX_CAPACITY;
+        ring_init(&w->lanes[lane].ring, (_Atomic uint64_t *)(void *)ring, WORKER_RING_CAPACITY);
+        ring += WORKER_RING_CAPACITY;
     }
 }
 
@@ -224,6 +230,24 @@ static void init_guest(struct worker *w, struct app *app, uint32_t index, uint64
     uint32_t number = app->worker_count + app->options.blocking_max + 1 + index;
     *w = (struct worker){ .app = app, .index = index, .number = number, .kind = WORKER_GUEST, .random = index + 1 };
     deque_init(&w->forks, (_Atomic(struct job *) *)(void *)ring, GUEST_FORKS);
+}
+
+static weir_status overflow_init(struct app *app)
+{
+    app->overflow_capacity = app->memory.alloc == NULL ? OVERFLOW_CAPACITY : OVERFLOW_CAPACITY_CLEARED;
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        _Atomic uint64_t *slots = memory_zalloc(&app->memory, app->overflow_capacity * sizeof(uint64_t), sizeof(uint64_t));
+        if (slots == NULL)
+            return WEIR_NO_MEMORY;
+        inbox_init(&app->overflow[lane], slots, app->overflow_capacity);
+    }
+    return WEIR_OK;
+}
+
+static void overflow_fini(struct app *app)
+{
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        memory_free(&app->memory, (void *)app->overflow[lane].ring.slots, app->overflow_capacity * sizeof(uint64_t));
 }
 
 static weir_status workers_init(struct app *app)
@@ -259,7 +283,8 @@ static weir_status parts_init(struct app *app)
 {
     weir_status status;
     if ((status = workers_init(app)) != WEIR_OK)                                          goto fail_workers;
-    if ((status = idle_init(&app->idle, &app->memory, app->worker_count)) != WEIR_OK)     goto fail_workers;
+    if ((status = overflow_init(app)) != WEIR_OK)                                         goto fail_overflow;
+    if ((status = idle_init(&app->idle, &app->memory, app->worker_count)) != WEIR_OK)     goto fail_overflow;
     if ((status = blocking_init(app, app->options.blocking_max)) != WEIR_OK)              goto fail_idle;
     if ((status = queues_init(app)) != WEIR_OK)                                           goto fail_blocking;
     if ((status = waits_init(app)) != WEIR_OK)                                            goto fail_queues;
@@ -268,6 +293,7 @@ static weir_status parts_init(struct app *app)
 fail_queues:   queues_fini(app);
 fail_blocking: blocking_fini(app);
 fail_idle:     idle_fini(&app->idle, &app->memory);
+fail_overflow: overflow_fini(app);
 fail_workers:  workers_fini(app);
     return status;
 }
@@ -278,6 +304,7 @@ static void parts_fini(struct app *app)
     queues_fini(app);
     blocking_fini(app);
     idle_fini(&app->idle, &app->memory);
+    overflow_fini(app);
     workers_fini(app);
 }
 

@@ -42,6 +42,11 @@
 
 enum { APP_GUESTS = 8 };                                 /* threads that may lend themselves at a time */
 
+/* Jobs that find a worker's ring full go to the overflow of their lane, one for all workers: a ring as large as bursts
+ * are, and a list behind it. Its memory is touched only as far as it was ever filled, unless the allocator is the user's:
+ * what that gives has to be cleared, so the ring is small. */
+enum { OVERFLOW_CAPACITY = 1 << 18, OVERFLOW_CAPACITY_CLEARED = 1 << 10 };
+
 /* I: fixed after open, A: atomic, C: the closing thread only. */
 struct app {
     struct memory memory;                                /* I */
@@ -56,8 +61,10 @@ struct app {
     struct worker *workers;                              /* I: worker_count of the lanes */
     struct worker *guests;                               /* I: APP_GUESTS */
     struct worker control_worker;                        /* the control thread's */
-    void *rings;                                         /* I: memory of the deques' and inboxes' slots */
+    void *rings;                                         /* I: memory of the workers' deques and rings */
     size_t rings_size;                                   /* I */
+    struct inbox overflow[LANES];
+    uint32_t overflow_capacity;                          /* I */
     CACHE_ALIGNED struct idle idle;
     CACHE_ALIGNED _Atomic uint32_t lanes_used;           /* A: bit per lane, once used for ever set */
     _Atomic bool closing;                                /* A: accepts nothing any more */

@@ -164,7 +164,7 @@ weir_status blocking_init(struct app *app, uint32_t max)
     b->max = max;
     b->workers = memory_zalloc(&app->memory, max * sizeof(struct worker), CACHE_LINE);
     b->seats = memory_zalloc(&app->memory, max * sizeof(*b->seats), CACHE_LINE);
-    b->slots = memory_alloc(&app->memory, slots_size(), CACHE_LINE);
+    b->slots = memory_zalloc(&app->memory, slots_size(), CACHE_LINE);
     if (b->workers == NULL || b->seats == NULL || b->slots == NULL
         || idle_init(&b->idle, &app->memory, max) != WEIR_OK) {
         free_arrays(app);

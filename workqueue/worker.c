@@ -11,7 +11,8 @@
 #include "workqueue/fork.h"
 #include "workqueue/queue.h"
 
-enum { STEAL_BATCH = 16, REFILL_EVERY = 64, INBOX_EVERY = 4 };
+enum { TAKE_BATCH = 16 };
+enum { RING_EVERY = 4, OVERFLOW_EVERY = 64, LIST_EVERY = 1024 };    /* turns, see take_turn */
 
 #define SPIN_MIN_NS  INT64_C(2000)
 #define SPIN_MAX_NS  INT64_C(150000)
@@ -33,40 +34,53 @@ static uint32_t preferred_lane(uint32_t tick)
     return tick % 4 == 1 ? WEIR_NORMAL : WEIR_HIGH;
 }
 
-/* A refill brings others within reach, who may be looked for by nobody: so it is a submit, and notifies. */
-static struct job *refill(struct worker *w, struct inbox *inbox)
+/* Part of what waits in a ring: the first to run, the others to this worker's own deque, where all can see them. Their
+ * memory is on its way here meanwhile. */
+static struct job *take_batch(struct worker *w, uint32_t lane, struct ring *ring)
 {
-    struct job *job = inbox_refill(inbox);
-    if (job != NULL)
+    struct job *jobs[TAKE_BATCH];
+    uint32_t count = ring_looks_empty(ring) ? 0 : ring_pop(ring, jobs, w->kind == WORKER_LANE ? TAKE_BATCH : 1);
+    if (count == 0)
+        return NULL;
+    for (uint32_t i = 0; i < count; i++)
+        cache_prefetch_write(jobs[i]);
+    for (uint32_t i = 1; i < count; i++)
+        if (!deque_push(&w->lanes[lane].jobs, jobs[i]))
+            inbox_push(&w->app->overflow[lane], jobs[i]);
+    if (count > 1)
+        idle_notify_from_worker(&w->app->idle);          /* who looked in between found them in neither place */
+    return jobs[0];
+}
+
+/* What the rings had no room for. A refill brings others within reach, whom nobody may be looking for: so it is a
+ * submit, and notifies. */
+static struct job *take_overflow(struct worker *w, uint32_t lane, bool list_first)
+{
+    struct inbox *overflow = &w->app->overflow[lane];
+    struct job *job = list_first ? NULL : take_batch(w, lane, &overflow->ring);
+    if (job == NULL && !inbox_list_looks_empty(overflow) && (job = inbox_refill(overflow)) != NULL)
         idle_notify(&w->app->idle);
     return job;
 }
 
-static struct job *inbox_next(struct worker *w, struct lane *own)
+/* Own deque, own ring and the overflow take turns, so neither a flood from outside nor one from inside starves the others.
+ * Each lane counts its own turns: by the worker's picks a lane could always come by on the wrong foot. */
+static struct job *take_turn(struct worker *w, uint32_t lane)
 {
-    struct inbox *inbox = &own->inbox;
-    struct job *job = NULL;
-    bool list_first = ++own->inbox_turns % REFILL_EVERY == 0;
-    if (!list_first && !inbox_ring_looks_empty(inbox) && (job = inbox_pop_one(inbox)) != NULL) {
-        inbox_prefetch(inbox);
-        return job;
-    }
-    if (!inbox_list_looks_empty(inbox))
-        job = refill(w, inbox);
-    return job == NULL && list_first ? inbox_pop_one(inbox) : job;
+    struct lane *own = &w->lanes[lane];
+    uint32_t turn = ++own->turns;
+    if (turn % OVERFLOW_EVERY == 0)
+        return take_overflow(w, lane, turn % LIST_EVERY == 0);
+    return turn % RING_EVERY == 0 && !ring_looks_empty(&own->ring) ? ring_pop_one(&own->ring) : NULL;
 }
 
-/* Own deque and own inbox take turns, so neither a flood from outside nor one from inside starves the other. Each lane
- * counts its own turns: by the worker's picks a lane could always come by on the wrong foot. */
 static struct job *lane_next(struct worker *w, uint32_t lane)
 {
     struct lane *own = &w->lanes[lane];
-    struct job *job = NULL;
-    if (++own->turns % INBOX_EVERY == 0)
-        job = inbox_next(w, own);
+    struct job *job = take_turn(w, lane);
     if (job == NULL)
         job = deque_steal_oldest(&own->jobs);
-    return job != NULL ? job : inbox_next(w, own);
+    return job != NULL ? job : take_batch(w, lane, &own->ring);
 }
 
 /* ---- what next: the others' ---- */
@@ -79,40 +93,20 @@ static uint32_t next_random(struct worker *w)
     return w->random;
 }
 
-/* Part of what waits in a stranger's inbox: the first to run, the others to the thief's own deque, where all can
- * see them. */
-static struct job *inbox_steal(struct worker *w, struct inbox *inbox, uint32_t lane)
-{
-    struct job *jobs[STEAL_BATCH];
-    struct job *job = NULL;
-    if (w->random % REFILL_EVERY == 0 && !inbox_list_looks_empty(inbox) && (job = refill(w, inbox)) != NULL)
-        return job;                                      /* its owner may be held, and the ring never empty */
-    uint32_t count = inbox_pop(inbox, jobs, w->kind == WORKER_LANE ? STEAL_BATCH : 1);
-    if (count == 0)
-        return refill(w, inbox);
-    for (uint32_t i = 1; i < count; i++)
-        if (!deque_push(&w->lanes[lane].jobs, jobs[i]))
-            inbox_push(&w->lanes[lane].inbox, jobs[i]);
-    if (count > 1)
-        idle_notify_from_worker(&w->app->idle);          /* who looked in between found them in neither place */
-    return jobs[0];
-}
-
 static struct job *lane_steal(struct worker *w, uint32_t lane)
 {
     struct app *app = w->app;
     uint32_t start = next_random(w) % app->worker_count;
-    for (uint32_t i = 0; i < app->worker_count; i++) {
+    struct job *job = take_overflow(w, lane, false);
+    for (uint32_t i = 0; i < app->worker_count && job == NULL; i++) {
         struct worker *victim = &app->workers[(start + i) % app->worker_count];
         if (victim == w)
             continue;
-        struct job *job = deque_steal_oldest(&victim->lanes[lane].jobs);
+        job = deque_steal_oldest(&victim->lanes[lane].jobs);
         if (job == NULL)
-            job = inbox_steal(w, &victim->lanes[lane].inbox, lane);
-        if (job != NULL)
-            return job;
+            job = take_batch(w, lane, &victim->lanes[lane].ring);
     }
-    return NULL;
+    return job;
 }
 
 struct job *worker_find_fork(struct worker *w)
@@ -295,7 +289,7 @@ void worker_run(struct worker *w, struct job *job)
 static bool lanes_are_empty(struct worker *owner)
 {
     for (uint32_t lane = 0; lane < LANES; lane++)
-        if (!deque_is_empty(&owner->lanes[lane].jobs) || !inbox_is_empty(&owner->lanes[lane].inbox))
+        if (!deque_is_empty(&owner->lanes[lane].jobs) || !ring_is_empty(&owner->lanes[lane].ring))
             return false;
     return true;
 }
@@ -307,6 +301,9 @@ static bool everything_is_empty(struct app *app)
             return false;
     for (uint32_t i = 0; i < APP_GUESTS; i++)
         if (!deque_is_empty(&app->guests[i].forks))
+            return false;
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        if (!inbox_is_empty(&app->overflow[lane]))
             return false;
     return true;
 }

@@ -4,14 +4,14 @@
  *
  *      lanes[NORMAL HIGH LOW]                    forks
  *        jobs   deque: submitted on this worker    deque: forked on this worker, joined by it or stolen
- *        inbox  ring:  submitted elsewhere
+ *        ring   ring:   submitted elsewhere; what it has no room for goes to the application's overflow (app.h)
  *
  * What to run next (worker_find). Every pick prefers one lane: of 64 picks 4 prefer low, 16 normal, 44 high (Q3), and a
  * preferred lane is looked for everywhere, on the other workers too, before another lane gets the turn; so no lane
  * starves behind a worker that is busy with another. Then the lanes in the order high, normal, low: first the worker's
- * own, then the others'. Own jobs and inbox take turns, both first in, first out, so neither starves the other;
- * thieves take forked jobs first, since somebody waits for those, then one job from a deque, or up to half a batch
- * from an inbox.
+ * own, then the others'. Own deque, own ring and the overflow take turns, each first in, first out, so none starves the
+ * others; thieves take forked jobs first, since somebody waits for those, then one job from a deque, or a batch from a
+ * ring. A batch goes to the taker's own deque, with its memory fetched ahead.
  *
  * Nothing found: idle.h. One worker at most spins, for as long as the gaps between arrivals have lately been; the rest
  * sleep at once. After a second look that covers everything (also lanes that were never used).
@@ -31,7 +31,7 @@
 #include "core/cache.h"
 #include "core/parker.h"
 #include "workqueue/deque.h"
-#include "workqueue/inbox.h"
+#include "workqueue/ring.h"
 #include "workqueue/job.h"
 
 struct app;
@@ -39,7 +39,7 @@ struct app;
 enum { LANES = 3, LANE_ALL = (1 << LANES) - 1 };         /* those with workers; WEIR_BLOCKING has its own threads */
 static_assert((int)WEIR_BLOCKING == (int)LANES, "the blocking lane is numbered after the others");
 
-enum { WORKER_DEQUE_CAPACITY = 256, WORKER_INBOX_CAPACITY = 1024 };
+enum { WORKER_DEQUE_CAPACITY = 256, WORKER_RING_CAPACITY = 1024 };
 
 enum { WORKER_CALLS_MAX = 4 };                           /* calls nest by CALLER_RUNS and by lending only */
 
@@ -47,9 +47,8 @@ enum worker_kind { WORKER_LANE, WORKER_BLOCKING, WORKER_CONTROL, WORKER_GUEST };
 
 struct lane {
     struct deque jobs;
-    struct inbox inbox;
-    uint32_t turns;                                      /* W: looks at the two above */
-    uint32_t inbox_turns;                                /* W: looks at the inbox */
+    struct ring ring;
+    uint32_t turns;                                      /* W: looks for a job of this lane */
 };
 
 /* I: fixed while the thread runs, W: this thread only, A: atomic. */
