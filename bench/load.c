@@ -5,6 +5,7 @@
 #include "load.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 enum { LAPS = 8, LOOK_EVERY_NS = 4000 };
@@ -49,8 +50,10 @@ static bool lap_is_over(struct lap *lap)
 
 static void lap_await(struct lap *lap)
 {
-    while (!lap_is_over(lap))
+    while (!lap_is_over(lap)) {
         bench_spin(LOOK_EVERY_NS);
+        sched_yield();         /* on a loaded machine the worker may be waiting for this very processor */
+    }
 }
 
 static void lap_init(struct lap *lap, size_t size)
