@@ -236,7 +236,8 @@ static weir_status overflow_init(struct app *app)
 {
     app->overflow_capacity = app->memory.alloc == NULL ? OVERFLOW_CAPACITY : OVERFLOW_CAPACITY_CLEARED;
     for (uint32_t lane = 0; lane < LANES; lane++) {
-        _Atomic uint64_t *slots = memory_zalloc(&app->memory, app->overflow_capacity * sizeof(uint64_t), sizeof(uint64_t));
+        size_t size = app->overflow_capacity * sizeof(uint64_t);
+        _Atomic uint64_t *slots = memory_zalloc(&app->memory, size, sizeof(uint64_t));
         if (slots == NULL)
             return WEIR_NO_MEMORY;
         inbox_init(&app->overflow[lane], slots, app->overflow_capacity);

@@ -43,8 +43,8 @@
 enum { APP_GUESTS = 8 };                                 /* threads that may lend themselves at a time */
 
 /* Jobs that find a worker's ring full go to the overflow of their lane, one for all workers: a ring as large as bursts
- * are, and a list behind it. Its memory is touched only as far as it was ever filled, unless the allocator is the user's:
- * what that gives has to be cleared, so the ring is small. */
+ * are, and a list behind it. Its memory is touched only as far as it was ever filled, unless the allocator is the
+ * user's: what that gives has to be cleared, so the ring is small. */
 enum { OVERFLOW_CAPACITY = 1 << 18, OVERFLOW_CAPACITY_CLEARED = 1 << 10 };
 
 /* I: fixed after open, A: atomic, C: the closing thread only. */

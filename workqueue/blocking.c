@@ -172,7 +172,9 @@ weir_status blocking_init(struct app *app, uint32_t max)
     }
     inbox_init(&b->inbox, b->slots, BLOCKING_INBOX_CAPACITY);
     for (uint32_t i = 0; i < max; i++)
-        b->workers[i] = (struct worker){ .app = app, .index = i, .number = app->worker_count + i, .kind = WORKER_BLOCKING };
+        b->workers[i] = (struct worker){
+            .app = app, .index = i, .number = app->worker_count + i, .kind = WORKER_BLOCKING,
+        };
     return WEIR_OK;
 }
 

@@ -63,8 +63,8 @@ static struct job *take_overflow(struct worker *w, uint32_t lane, bool list_firs
     return job;
 }
 
-/* Own deque, own ring and the overflow take turns, so neither a flood from outside nor one from inside starves the others.
- * Each lane counts its own turns: by the worker's picks a lane could always come by on the wrong foot. */
+/* Own deque, own ring and the overflow take turns, so neither a flood from outside nor one from inside starves the
+ * others. Each lane counts its own turns: by the worker's picks a lane could always come by on the wrong foot. */
 static struct job *take_turn(struct worker *w, uint32_t lane)
 {
     struct lane *own = &w->lanes[lane];
