@@ -415,37 +415,47 @@ static void wait_a_little(_Atomic uint32_t *count, uint32_t inside, uint32_t loo
         futex_wait(count, inside, time_add(clock_monotonic(), NAP_NS)); /* a nap: nobody wakes it */
 }
 
-static void wait_until_empty(_Atomic uint32_t *count)
+/* False: the deadline came first. */
+static bool wait_until_empty(_Atomic uint32_t *count, int64_t deadline_ns)
 {
     for (uint32_t looks = 0;; looks++) {
         uint32_t inside = atomic_load_explicit(count, memory_order_seq_cst); /* P4 with P1, P5 */
         if (inside == 0)
-            return;
+            return true;
+        if (looks >= SPINS + YIELDS && time_is_over(deadline_ns, clock_monotonic()))
+            return false;
         wait_a_little(count, inside, looks);
     }
 }
 
 /* P3 and P4: from now on the state lets in fewer, and nobody is inside who came in before. */
-static void turn_away(const struct registry_place *place, enum entry_state to)
+static bool turn_away(const struct registry_place *place, enum entry_state to, int64_t deadline_ns)
 {
     struct entry *e = &entries[place->index];
     uint64_t old = atomic_exchange_explicit(&e->word, entry_word(place->generation, to),
                                             memory_order_seq_cst); /* P3 with P2 */
     weir_assert(old == entry_word(place->generation, OPEN) ||
-                (to == CLOSING && old == entry_word(place->generation, SHUT)));
+                old == entry_word(place->generation, SHUT));
     (void)old;
     for (uint32_t shard = 0; shard < REGISTRY_SHARDS; shard++)
-        wait_until_empty(&e->pins[shard].count);
+        if (!wait_until_empty(&e->pins[shard].count, deadline_ns))
+            return false;
+    return true;
+}
+
+bool registry_shut_until(const struct registry_place *place, int64_t deadline_ns)
+{
+    return turn_away(place, SHUT, deadline_ns);
 }
 
 void registry_shut(const struct registry_place *place)
 {
-    turn_away(place, SHUT);
+    (void)turn_away(place, SHUT, WEIR_FOREVER);
 }
 
 void registry_close(const struct registry_place *place)
 {
-    turn_away(place, CLOSING);
+    (void)turn_away(place, CLOSING, WEIR_FOREVER);
 }
 
 void registry_free(const struct registry_place *place, uint32_t floor)

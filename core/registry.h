@@ -101,6 +101,10 @@ void registry_publish(const struct registry_place *place, void *app);
 /* Waits for calls that are under way, which are short (see the rule above). Once per publish. */
 void registry_shut(const struct registry_place *place);
 
+/* The same until CLOCK_MONOTONIC reaches the deadline. False: somebody is still inside; nobody new comes in; call it
+ * again. For who must tell how long it takes: a call may be running a function of the user's. */
+bool registry_shut_until(const struct registry_place *place, int64_t deadline_ns);
+
 /* The same for closers. With or without a registry_shut before it; once per publish. */
 void registry_close(const struct registry_place *place);
 

@@ -142,22 +142,19 @@ void app_lane_leave_limited(struct app *app, uint32_t lane)
 
 /* ---- guests ---- */
 
-/* Who lends itself inside a call of another application goes back to that afterwards. */
-static _Thread_local struct worker *host;
-
 struct worker *app_guest_begin(struct app *app)
 {
     uint32_t taken = atomic_load_explicit(&app->guests_taken, memory_order_relaxed);         /* the swap checks it */
     uint32_t free;
     do {
         free = ~taken & ((1U << APP_GUESTS) - 1);
-        if (free == 0 || host != NULL)
+        if (free == 0 || worker_host != NULL)
             return NULL;
     } while (!atomic_compare_exchange_weak_explicit(&app->guests_taken, &taken, taken | (free & (0 - free)),
                                                     memory_order_acquire,                                 /* A4 */
                                                     memory_order_relaxed));        /* tries again */
     struct worker *guest = &app->guests[__builtin_ctz(free)];
-    host = worker_current;
+    worker_host = worker_current;                        /* goes back to that afterwards */
     worker_current = guest;
     return guest;
 }
@@ -165,8 +162,8 @@ struct worker *app_guest_begin(struct app *app)
 void app_guest_end(struct worker *guest)
 {
     weir_assert(worker_current == guest && guest->depth == 0);
-    worker_current = host;
-    host = NULL;
+    worker_current = worker_host;
+    worker_host = NULL;
     /* release: A4, the next guest in this struct begins where this one left its deque */
     (void)atomic_fetch_and_explicit(&guest->app->guests_taken, ~(1U << guest->index), memory_order_release);
 }
@@ -382,7 +379,6 @@ weir_status weir_app_open(const weir_app_options *options, weir_app *out)
 /* Comes once: from here on nothing new comes in, and all that waits is on its way to its last call. */
 static void begin_stop(struct app *app)
 {
-    registry_shut(&app->place);
     waits_shutdown(app);
     queues_abort(app);
     waits_stop(app);
@@ -425,11 +421,16 @@ static void refuse_everything(struct app *app)
 
 static weir_status close_app(struct app *app, int64_t deadline)
 {
+    weir_status status = WEIR_OK;
     if (!app->stopped) {
         refuse_everything(app);
-        begin_stop(app);
+        if (registry_shut_until(&app->place, deadline))
+            begin_stop(app);
+        else
+            status = WEIR_TIMED_OUT;                     /* a lent thread, or a caller that runs its job, is inside */
     }
-    weir_status status = wait_for_threads(app, deadline);
+    if (status == WEIR_OK)
+        status = wait_for_threads(app, deadline);
     if (status == WEIR_OK)
         destroy(app);
     else /* release: A5, the next closer sees what this one did */
@@ -446,7 +447,7 @@ weir_status weir_app_close(weir_app handle, int64_t timeout_ns, struct weir_repo
         return status;
     struct app *app = pin.app;
     uint32_t nobody = 0;
-    if (worker_is_of(app))
+    if (worker_must_not_wait(app))
         status = WEIR_WOULD_DEADLOCK;
     else if (!atomic_compare_exchange_strong_explicit(&app->closer, &nobody, 1,
                                                       memory_order_acquire,                               /* A5 */

@@ -9,7 +9,7 @@
  *      ARMED            ENDING: handed to the owner of the timers or of the descriptor waits, which queues it, MARKED
  *      DEFERRED         the queue's reply word decides (queue.h)
  *      MARKED, ENDING   ALREADY
- *      OVER             TOO_LATE
+ *      CLOSING, OVER    TOO_LATE
  *
  * Waiting for the end of calls. A worker writes the job it calls into its own list, then claims the job (K1), and
  * takes it off after the call (K2). Who finds the phase OVER by that claim also finds the job in the worker's list,
@@ -30,7 +30,7 @@
 static weir_status cancel_armed(struct job *job)
 {
     struct app_ref ref;
-    if (app_enter(job->app, HANDLE_APP, &ref) != WEIR_OK)
+    if (app_enter(job_app(job), HANDLE_APP, &ref) != WEIR_OK)
         return WEIR_TOO_LATE;                            /* its application ends it at this moment */
     bool won = job_move(job, JOB_ARMED, JOB_ENDING);
     if (won)
@@ -42,7 +42,7 @@ static weir_status cancel_armed(struct job *job)
 static weir_status cancel_deferred(const struct job *job)
 {
     struct app_ref ref;
-    if (app_enter(job->app, HANDLE_APP, &ref) != WEIR_OK)
+    if (app_enter(job_app(job), HANDLE_APP, &ref) != WEIR_OK)
         return WEIR_TOO_LATE;
     weir_status status = reply_cancel(ref.app, job);
     app_leave(&ref);
@@ -59,6 +59,7 @@ static weir_status cancel_once(struct job *job, uint32_t phase)
     case JOB_ENDING:   return WEIR_ALREADY;
     case JOB_ARMED:    return cancel_armed(job);
     case JOB_DEFERRED: return cancel_deferred(job);
+    case JOB_CLOSING:
     case JOB_OVER:     return WEIR_TOO_LATE;
     default:           return WEIR_INVALID;              /* a forked job */
     }
@@ -136,9 +137,12 @@ weir_status weir_job_cancel_wait(weir_job *public, int64_t timeout_ns)
     struct job *job = job_of(public);
     if (worker_self() != NULL && worker_is_inside(worker_self(), job))
         return WEIR_WOULD_DEADLOCK;
-    if (app_enter(job->app, HANDLE_APP, &ref) != WEIR_OK)
+    weir_status entered = app_enter(job_app(job), HANDLE_APP, &ref);
+    if (entered == WEIR_SHUTDOWN || entered == WEIR_FORKED)
+        return entered;                                  /* a call may still run; who closes waits for it */
+    if (entered != WEIR_OK)
         return status;                                   /* the application is gone, and with it every call */
-    if (!worker_is_of(ref.app))
+    if (!worker_must_not_wait(ref.app))
         status = wait_until_over(ref.app, job, time_add(clock_monotonic(), timeout_ns), status);
     else if (!is_over(ref.app, job))
         status = WEIR_WOULD_DEADLOCK;

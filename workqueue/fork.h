@@ -27,6 +27,7 @@
 #include "workqueue/job.h"
 
 enum fork_phase { FORK_OPEN = 16, FORK_AWAITED, FORK_DONE };
+static_assert((int)FORK_DONE == (int)JOB_JOINED, "a joined job may be submitted");
 
 /* A thief's part: calls the child and tells the joiner. */
 void fork_run(struct job *child);

@@ -10,6 +10,7 @@
  *      ENDING   taken from ARMED by a cancel, not yet queued     whoever took it: it will be queued, MARKED
  *      DEFERRED ran, its token is not replied (reply queues)     the reply; a cancel
  *      PERIODIC its function runs, and it will be armed again    the worker after the call; a cancel (to MARKED)
+ *      CLOSING  the job that tells of its queue's end            the worker, before the call; no cancel
  *      OVER     its last call was entered                        submit, which starts a new life
  *
  *               submit            claim                              arm                  due
@@ -56,7 +57,9 @@ enum job_phase {
     JOB_ENDING,
     JOB_DEFERRED,
     JOB_PERIODIC,
+    JOB_CLOSING,
     JOB_OVER,
+    JOB_JOINED = 18, /* forked jobs are apart: enum fork_phase (fork.h), of which this is FORK_DONE */
 };
 
 /* What kind of item the job is part of: tells the worker what to do around the call, and a cancel where to look. */
@@ -66,6 +69,7 @@ enum job_kind {
     JOB_FDWAIT,    /* the first member of a weir_fdwait's timer */
     JOB_FORK,      /* on a fork deque; joined, never cancelled */
     JOB_INTERNAL,  /* the library's own node: no claim, no cancel, may be freed or reused inside its function */
+    JOB_CLOSED,    /* the user's job that tells of a queue's end: one call, with WEIR_OK; no cancel */
 };
 
 struct queue;
@@ -81,7 +85,8 @@ struct job {
     uint8_t forced;                      /* Q: status that overrides the claim's (WEIR_SHUTDOWN), or 0 */
     uint8_t reserved;
     struct queue *owner;                 /* I: the serial or bounded queue that accepted it, or NULL for a lane */
-    uint64_t app;                        /* I: bits of the application's handle: a cancel pins it by this */
+    _Atomic uint64_t app;                /* I: bits of the application's handle: a cancel pins it by this. Atomic: a
+                                            cancel may read it while the item begins its next life */
     uint64_t aux[2];                     /* Q: the queue's or the timer's own */
 };
 static_assert(sizeof(struct job) == sizeof(weir_job), "struct job is the inside of weir_job");
@@ -97,19 +102,30 @@ static inline void job_init_internal(struct job *job, weir_job_fn *fn, void *ctx
     *job = (struct job){ .fn = fn, .ctx = ctx, .kind = JOB_INTERNAL, .lane = lane };
 }
 
+static inline uint64_t job_app(const struct job *job)
+{
+    /* relaxed: J1, the phase that the caller has seen acquired it; or it is that of a later life, alike */
+    return atomic_load_explicit(&job->app, memory_order_relaxed);
+}
+
+static inline void job_set_app(struct job *job, uint64_t app)
+{
+    atomic_store_explicit(&job->app, app, memory_order_relaxed);                   /* released by job_begin */
+}
+
 /* May a new life begin? False: the item is in flight. Relaxed: the caller owns an item that is not in flight, so it
  * either wrote the phase itself or learned by its own means that the last call was entered. */
 static inline bool job_is_free(struct job *job)
 {
     uint32_t phase = atomic_load_explicit(&job->phase, memory_order_relaxed);
-    return phase == JOB_IDLE || phase == JOB_OVER;
+    return phase == JOB_IDLE || phase == JOB_OVER || phase == JOB_JOINED;
 }
 
 /* Begins a life. A plain store, not a swap: two threads that submit one job at once are writing the same memory of
  * theirs without an agreement, before any library could see it. */
 static inline void job_begin(struct job *job, uint32_t phase)
 {
-    weir_assert(phase == JOB_QUEUED || phase == JOB_ARMED);
+    weir_assert(phase == JOB_QUEUED || phase == JOB_ARMED || phase == JOB_CLOSING);
     atomic_store_explicit(&job->phase, phase, memory_order_release);                             /* J1 */
 }
 

@@ -144,8 +144,8 @@ enum pump_answer { PUMP_OVER, PUMP_GOES_ON, PUMP_WAITS };
 
 static enum pump_answer pump_call(struct worker *w, struct queue *queue, struct job *job)
 {
-    if (job->kind == JOB_INTERNAL) {
-        worker_call_user(job->fn, job_public(job), WEIR_OK);
+    if (job->kind == JOB_INTERNAL || job->kind == JOB_CLOSED) {
+        worker_run(w, job);
         return PUMP_OVER;
     }
     if (queue_is_aborted(w->app, queue))
@@ -229,7 +229,7 @@ weir_status queue_reserve(struct app *app, weir_queue handle, struct job *job, e
         return status;
     job->kind = (uint8_t)kind;
     job->forced = WEIR_OK;
-    job->app = app->handle.bits;
+    job_set_app(job, app->handle.bits);
     return WEIR_OK;
 }
 

@@ -126,9 +126,10 @@ static weir_status close_queue(struct app *app, weir_queue handle, bool abort, s
         return WEIR_STALE;
     bool first = (before & QUEUE_CLOSED) == 0;
     if (first && closed != NULL) {
-        closed->kind = JOB_INTERNAL;
+        closed->kind = JOB_CLOSED;
         closed->lane = queue->lane;
-        atomic_store_explicit(&closed->phase, JOB_OVER, memory_order_relaxed);     /* no cancel: it is too late */
+        job_set_app(closed, app->handle.bits);
+        job_begin(closed, JOB_CLOSING);
         queue->closed = closed;
     }
     if (abort)

@@ -85,19 +85,32 @@ static weir_status end_deferral(struct app *app, uint64_t token, enum reply_stat
     }
 }
 
+/* The token is in aux[0]. relaxed: J1, the phase DEFERRED releases it; atomic, since a cancel may read it while the
+ * job begins its next life. */
+static uint64_t token_of(const struct job *job)
+{
+    return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&job->aux[0], memory_order_relaxed);
+}
+
+static void keep_token(struct job *job, uint64_t token)
+{
+    atomic_store_explicit((_Atomic uint64_t *)(void *)&job->aux[0], token, memory_order_relaxed);
+}
+
 weir_status reply_cancel(struct app *app, const struct job *job)
 {
-    weir_status status = end_deferral(app, job->aux[0], REPLY_CANCELED);
+    weir_status status = end_deferral(app, token_of(job), REPLY_CANCELED);
     return status == WEIR_STALE ? WEIR_TOO_LATE : status;
 }
 
 bool reply_is_over(struct app *app, const struct job *job)
 {
-    struct queue *queue = queue_of_token(app, job->aux[0]);
+    uint64_t token = token_of(job);
+    struct queue *queue = queue_of_token(app, token);
     if (queue == NULL)
         return true;
     uint64_t reply = atomic_load_explicit(&queue->reply, memory_order_acquire);                           /* R2 */
-    return reply_sequence(reply) != handle_generation(job->aux[0]) || reply_state(reply) == REPLY_NONE
+    return reply_sequence(reply) != handle_generation(token) || reply_state(reply) == REPLY_NONE
         || reply_state(reply) == REPLY_REPLIED;
 }
 
@@ -128,7 +141,7 @@ weir_status weir_job_defer(weir_job *public, weir_token *out)
     uint64_t next = (uint64_t)(reply_sequence(reply) + 1) << 3 | REPLY_DEFERRED;
     uint64_t token = handle_make(HANDLE_REPLY, w->app->place.index, queue->index + WEIR_BLOCKING + 1,
                                  reply_sequence(next));
-    job->aux[0] = token;
+    keep_token(job, token);
     /* release: J1, a cancel that sees DEFERRED reads the token */
     atomic_store_explicit(&job->phase, JOB_DEFERRED, memory_order_release);
     atomic_store_explicit(&queue->reply, next, memory_order_release);                                     /* R2 */

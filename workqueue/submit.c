@@ -15,7 +15,7 @@ static weir_status run_by_caller(struct app *app, struct job *job)
         return WEIR_FULL;                                /* too many threads run their own jobs already */
     job->kind = JOB_PLAIN;
     job->owner = NULL;                                   /* it runs outside of the queue, and cannot defer there */
-    job->app = app->handle.bits;
+    job_set_app(job, app->handle.bits);
     bool ran = worker_call_last(w, job, WEIR_OK);
     if (guest != NULL)
         app_guest_end(guest);
@@ -148,7 +148,7 @@ weir_status weir_job_submit_wait(weir_queue handle, weir_job *job, int64_t timeo
     if (status != WEIR_OK)
         return status;
     status = try_submit(ref.app, handle, job);
-    if (status == WEIR_FULL && !worker_is_of(ref.app)) {
+    if (status == WEIR_FULL && !worker_must_not_wait(ref.app)) {
         struct room *room = queue_is_lane(handle) ? &ref.app->lane_room : &queue_find(ref.app, handle)->room;
         status = submit_when_room(ref.app, handle, room, job, time_add(clock_monotonic(), timeout_ns));
     }

@@ -18,6 +18,7 @@ enum { RING_EVERY = 4, OVERFLOW_EVERY = 64, LIST_EVERY = 1024 };    /* turns, se
 #define SPIN_MAX_NS  INT64_C(150000)
 
 _Thread_local struct worker *worker_current;
+_Thread_local struct worker *worker_host;
 
 /* ---- what next: own lanes ---- */
 
@@ -274,10 +275,13 @@ void worker_run(struct worker *w, struct job *job)
 {
     switch (job->kind) {
     case JOB_INTERNAL:
-        call_function(job, WEIR_OK);                     /* it may be a user's: the closed job of a queue */
+        job->fn(job_public(job), WEIR_OK);
         break;
     case JOB_FORK:
         fork_run(job);
+        break;
+    case JOB_CLOSED:
+        (void)worker_call_last(w, job, WEIR_OK);
         break;
     default:
         run_plain(w, job);

@@ -69,6 +69,7 @@ struct worker {
 };
 
 extern _Thread_local struct worker *worker_current;
+extern _Thread_local struct worker *worker_host;         /* what a guest was before it lent itself, or NULL */
 
 /* The worker that this thread is, or NULL. Of whatever application: compare. */
 static inline struct worker *worker_self(void) { return worker_current; }
@@ -77,6 +78,12 @@ static inline struct worker *worker_self(void) { return worker_current; }
 static inline bool worker_is_of(const struct app *app)
 {
     return worker_current != NULL && worker_current->app == app;
+}
+
+/* Would a wait for the application wait for this very thread? Also if it has lent itself to another meanwhile. */
+static inline bool worker_must_not_wait(const struct app *app)
+{
+    return worker_is_of(app) || (worker_host != NULL && worker_host->app == app);
 }
 
 /* A job to run, or NULL. lanes: those worth a look. Lane workers, guests. */

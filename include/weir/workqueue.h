@@ -200,6 +200,7 @@ WEIR_API weir_status weir_job_cancel(weir_job *job);
  *
  * The item's memory must stay valid until this returns, so its function must not free it.
  * Return: as weir_job_cancel; WEIR_TIMED_OUT: cancelled, but a call still runs;
+ *         WEIR_SHUTDOWN: the application closes, and a call may run until weir_app_close has returned;
  *         WEIR_WOULD_DEADLOCK inside the item's own function, or when it would wait on a worker (the cancel stands)
  */
 WEIR_API weir_status weir_job_cancel_wait(weir_job *job, int64_t timeout_ns);
