@@ -30,17 +30,12 @@ struct window {
     uint32_t size;                                             /* I */
     uint64_t posted, taken, dropped;                           /* see above */
     uint64_t discarded;                                        /* who holds DELIVERY */
-    struct window_item item[];
+    struct window_item *item;                                  /* I: size of them */
 };
 
-static inline size_t window_bytes(uint32_t size)
+static inline void window_init(struct window *w, struct window_item *item, uint32_t size)
 {
-    return sizeof(struct window) + size * sizeof(struct window_item);
-}
-
-static inline void window_init(struct window *w, uint32_t size)
-{
-    *w = (struct window){ .size = size };
+    *w = (struct window){ .size = size, .item = item };
 }
 
 /* Before T5 or T7. */

@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
@@ -10,10 +9,11 @@
 
 static struct window *window_of(uint32_t size)
 {
-    struct window *w = malloc(window_bytes(size));
-    assert_non_null(w);
-    window_init(w, size);
-    return w;
+    static struct window_item item[8];
+    static struct window w;
+    assert_true(size <= 8);
+    window_init(&w, item, size);
+    return &w;
 }
 
 static void items_come_out_in_order_and_are_dropped_in_order(void **unused)
@@ -29,7 +29,6 @@ static void items_come_out_in_order_and_are_dropped_in_order(void **unused)
         assert_int_equal(taken.size, i);
         assert_ptr_equal(window_drop(w).data, &item[i]);
     }
-    free(w);
 }
 
 static void an_item_that_was_refused_is_overwritten(void **unused)
@@ -41,7 +40,6 @@ static void an_item_that_was_refused_is_overwritten(void **unused)
     window_write(w, &accepted, 1);
     window_posted(w);
     assert_ptr_equal(window_take(w).data, &accepted);
-    free(w);
 }
 
 static void taken_items_stay_until_they_are_dropped(void **unused)
@@ -60,7 +58,6 @@ static void taken_items_stay_until_they_are_dropped(void **unused)
     window_posted(w);
     assert_ptr_equal(window_drop(w).data, &b);
     assert_ptr_equal(window_take(w).data, &c);
-    free(w);
 }
 
 int main(void)
