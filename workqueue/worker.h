@@ -86,6 +86,8 @@ static inline bool worker_must_not_wait(const struct app *app)
     return worker_is_of(app) || (worker_host != NULL && worker_host->app == app);
 }
 
+/* ---- pick.c ---- */
+
 /* A job to run, or NULL. lanes: those worth a look. Lane workers, guests. */
 struct job *worker_find(struct worker *w, uint32_t lanes);
 
@@ -95,6 +97,12 @@ struct job *worker_find_fork(struct worker *w);
 /* Whatever is left in any lane, or NULL: for a blocking thread that is about to end because the application does. It
  * may have put it there itself after the workers had ended: as the owner of the timers for a moment, for instance. */
 struct job *worker_find_left(struct worker *w);
+
+/* Is nothing there that worker_find could find? Exact as to what was there before the worker said that it will
+ * sleep. */
+bool worker_finds_nothing(struct app *app);
+
+/* ---- call.c ---- */
 
 /* R10: a user function leaves by returning. An exception or a thread exit that unwinds through here ends the
  * process. */
@@ -122,6 +130,8 @@ bool worker_call_last(struct worker *w, struct job *job, weir_status status);
 
 /* Does a function of the job run on this very thread? */
 bool worker_is_inside(const struct worker *w, const struct job *job);
+
+/* ---- worker.c ---- */
 
 /* A thread's life: lane workers and blocking ones. The argument is its struct worker. */
 void *worker_main(void *worker);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call.c - the claim of a job and the call of its function; the labels K1..K3 are told in cancel.c */
+#include "core/probes.h"
+#include "workqueue/app.h"
+#include "workqueue/fork.h"
+#include "workqueue/queue.h"
+
+static bool call_push(struct worker *w, struct job *job)
+{
+    if (w->depth == WORKER_CALLS_MAX)
+        return false;
+    /* relaxed: K1, released by the claim that follows (job.h), which is what a canceller reads */
+    atomic_store_explicit(&w->calls[w->depth++], job, memory_order_relaxed);
+    return true;
+}
+
+static void call_pop(struct worker *w)
+{
+    /* release: K2, who no longer finds the job here (cancel.c) sees all that its function did */
+    atomic_store_explicit(&w->calls[--w->depth], NULL, memory_order_release);
+    asymmetric_light();                                                                                   /* K3 */
+    if (atomic_load_explicit(&w->app->call_waiters, memory_order_relaxed) != 0)
+        event_post(&w->app->call_ended);
+}
+
+static void call_function(struct job *job, weir_status status)
+{
+    worker_call_user(job->fn, job_public(job), status);
+}
+
+static weir_status claim(const struct app *app, struct job *job)
+{
+    weir_status forced = job->forced;
+    bool stopping = atomic_load_explicit(&app->stopping, memory_order_relaxed);    /* a job claimed meanwhile runs */
+    if (forced == WEIR_OK && !stopping && job->kind == JOB_TIMER && timer_is_periodic(job)
+        && job_move(job, JOB_QUEUED, JOB_PERIODIC))
+        return WEIR_OK;
+    weir_status status = job_claim(job);
+    if (status == WEIR_OK && (forced != WEIR_OK || stopping))
+        return WEIR_SHUTDOWN;
+    return status;
+}
+
+weir_status worker_call(struct worker *w, struct job *job)
+{
+    struct app *app = w->app;
+    bool periodic = job->kind == JOB_TIMER && timer_is_periodic(job);
+    bool pushed = call_push(w, job);
+    weir_assert(pushed);
+    (void)pushed;
+    weir_status status = claim(app, job);
+    WEIR_PROBE2(job_run, job, status);
+    call_function(job, status);
+    call_pop(w);
+    if (periodic && status == WEIR_OK)
+        timers_rearm(&app->timers, job);
+    return status;
+}
+
+bool worker_call_last(struct worker *w, struct job *job, weir_status status)
+{
+    if (!call_push(w, job))
+        return false;
+    atomic_store_explicit(&job->phase, JOB_OVER, memory_order_release);                                   /* K1 */
+    call_function(job, status);
+    call_pop(w);
+    return true;
+}
+
+bool worker_is_inside(const struct worker *w, const struct job *job)
+{
+    for (uint32_t i = 0; i < w->depth; i++)
+        if (atomic_load_explicit(&w->calls[i], memory_order_relaxed) == job)       /* this thread's own store */
+            return true;
+    return false;
+}
+
+/* A job counts in a lane until it is picked, in a queue until its call is over; a periodic timer in both until its
+ * last call, since it was accepted once. */
+static void run_plain(struct worker *w, struct job *job)
+{
+    struct app *app = w->app;
+    struct queue *owner = job->owner;
+    uint8_t lane = job->lane;
+    bool repeats = job->kind == JOB_TIMER && timer_is_periodic(job);
+    if (owner == NULL && !repeats)
+        app_lane_leave(app, lane);
+    if (owner != NULL && queue_is_aborted(app, owner))
+        job->forced = WEIR_SHUTDOWN;
+    if (worker_call(w, job) == WEIR_OK && repeats)
+        return;
+    if (owner != NULL)
+        queue_leave(app, owner, 1);
+    else if (repeats)
+        app_lane_leave(app, lane);
+}
+
+void worker_run(struct worker *w, struct job *job)
+{
+    switch (job->kind) {
+    case JOB_INTERNAL:
+        job->fn(job_public(job), WEIR_OK);
+        break;
+    case JOB_FORK:
+        fork_run(job);
+        break;
+    case JOB_CLOSED:
+        (void)worker_call_last(w, job, WEIR_OK);
+        break;
+    default:
+        run_plain(w, job);
+    }
+}
