@@ -218,7 +218,6 @@ struct engine {
     uint32_t ready;                /* bit per thread: can take a step */
     uint32_t due;                  /* blocked, and its deadline has come */
     uint32_t timed, interruptible; /* blocked, with a deadline; or may return for no reason */
-    uint32_t yielded;              /* not to be chosen before another step was taken */
     uint32_t asleep;               /* its next step leads only to what was seen already */
     int64_t now;
     uint64_t steps;

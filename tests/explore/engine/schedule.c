@@ -9,7 +9,7 @@
  * threads whose deadline may pass early or whose wait may end for no reason. search.c picks one.
  * What a pick costs:
  *   leaving a thread that goes on       1 preemption       (leaving one that blocks, ends or yields is free)
- *   going on although one yields        1 preemption
+ *   going on although one yields        1 preemption       (when somebody else can run)
  *   an early time-out, a spurious end   1 of its own budget, and no preemption
  *
  * Sleep sets. Thread c goes on at a point; that subtree is searched first. Then another thread u
@@ -161,11 +161,9 @@ static unsigned list_candidates(enum leave leave, struct candidate *list)
     if (leave == GOES_ON)
         add(list, &count, self, RUN);
     if (leave != GOES_ON || engine.left.preemptions > 0) {
-        add(list, &count, others & ~engine.yielded, RUN);
+        add(list, &count, others, RUN);
         add(list, &count, engine.due, RUN_DUE);
     }
-    if (count == 0)
-        add(list, &count, others, RUN);
     if (count == 0 && leave == YIELDS)
         add(list, &count, self, RUN);
     else if (leave == YIELDS && engine.left.preemptions > 0)
@@ -235,7 +233,7 @@ static unsigned pick_at_random(const struct candidate *list, unsigned count, enu
 
 static uint64_t state_now(enum leave leave)
 {
-    uint64_t state = hash_mix((uint64_t)engine.now, engine.yielded);
+    uint64_t state = (uint64_t)engine.now;
     for (int i = 0; i < engine.thread_count; i++)
         state += hash_mix(engine.threads[i].hash, (uint64_t)i + 1);
     if (leave == YIELDS)
@@ -334,7 +332,6 @@ static void dispatch(enum leave leave)
     if (++engine.steps > (uint64_t)engine.bounds.steps)
         explore_fail("livelock: more than %d steps", engine.bounds.steps);
     if (leave == GOES_ON && nobody_else_can_run()) {
-        engine.yielded = 0;
         if (engine.asleep != 0)
             wake_sleepers(me->next);
         return;
@@ -351,7 +348,6 @@ static void dispatch(enum leave leave)
         time_jumps();
     }
     pay(list[k], k, leave);
-    engine.yielded = leave == YIELDS && list[k].thread != me->id ? bit(me) : 0;
     switch_to(&engine.threads[list[k].thread]);
 }
 

@@ -106,11 +106,15 @@ static bool covers(unsigned bytes, unsigned kind, const struct record *old)
            && (kind & RECORD_ATOMIC) <= (old->kind & RECORD_ATOMIC);
 }
 
-static void plain_store_over_atomics(const struct cell *cell)
+/* An atomic's neighbour in the same eight bytes may well be plain. */
+static void plain_store_over_atomics(const struct cell *cell, unsigned bytes)
 {
     for (int half = 0; half < 2; half++)
-        for (unsigned i = cell->location[half]; i != 0; i = engine.locations[i].next)
-            engine.locations[i].overwritten = true;
+        for (unsigned i = cell->location[half]; i != 0; i = engine.locations[i].next) {
+            struct location *location = &engine.locations[i];
+            unsigned own = location->size >= 8 ? 0xff : ((1u << location->size) - 1) << (location->address & 7);
+            location->overwritten |= (own & bytes) != 0;
+        }
 }
 
 void shadow_touch_cell(struct cell *cell, uintptr_t granule, unsigned bytes, unsigned kind, uintptr_t pc)
@@ -124,7 +128,7 @@ void shadow_touch_cell(struct cell *cell, uintptr_t granule, unsigned bytes, uns
     if (cell->dead)
         report_dead(cell, granule, kind, pc);
     if ((kind & (RECORD_WRITE | RECORD_ATOMIC)) == RECORD_WRITE && (cell->location[0] | cell->location[1]))
-        plain_store_over_atomics(cell);
+        plain_store_over_atomics(cell, bytes);
     unsigned kept = 0;
     for (unsigned i = 0; i < cell->count; i++) {
         struct record old = cell->records[i];

@@ -118,7 +118,7 @@ void schedule_run(void (*body)(void))
     memcpy(&argument, &body, sizeof argument);
     engine.thread_count = 0;
     engine.ready = engine.due = engine.timed = engine.interruptible = 0;
-    engine.yielded = engine.asleep = 0;
+    engine.asleep = 0;
     engine.steps = engine.idle_yields = 0;
     engine.now = NS_PER_S;
     engine.current = NULL;

@@ -85,6 +85,30 @@ EXPLORE_SCENARIO(race_relaxed_publication, .preemptions = 1, .expect = "data rac
     read_published(publish_relaxed);
 }
 
+/* A plain neighbour in the same eight bytes takes nothing away from an atomic's history. */
+static struct {
+    _Alignas(8) int plain;
+    atomic_int flag;
+} neighbours;
+
+static void *write_both(void *unused)
+{
+    payload = 1;
+    atomic_store_explicit(&neighbours.flag, 1, REL);
+    (void)atomic_load_explicit(&flag, RLX);
+    return unused;
+}
+
+EXPLORE_SCENARIO(plain_neighbour_of_an_atomic, .preemptions = 2)
+{
+    pthread_t id = start(write_both, NULL);
+    (void)atomic_load_explicit(&flag, RLX); /* somewhere to be left at */
+    neighbours.plain = 1;
+    if (atomic_load_explicit(&neighbours.flag, ACQ) == 1)
+        explore_check(payload == 1);
+    pthread_join(id, NULL);
+}
+
 /* Through memcpy, which gcc does not instrument by itself. */
 static char text[64];
 static void *copy_text(void *from)
