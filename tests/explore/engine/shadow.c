@@ -77,15 +77,15 @@ static const char *kind_name(unsigned kind)
     return names[kind & 3];
 }
 
-static _Noreturn void report(const char *what, uintptr_t granule, unsigned kind, uintptr_t pc,
+static _Noreturn void report(const char *what, uintptr_t address, unsigned kind, uintptr_t pc,
                              const struct record *other)
 {
     char name[96], place[160], against[48] = "";
-    engine.failed_at = granule;
+    engine.failed_at = address & ~(uintptr_t)7;
     if (other != NULL)
         (void)snprintf(against, sizeof against, ", against T%d's %s", other->thread, kind_name(other->kind));
     explore_fail("%s: T%d's %s of %s at %s%s", what, engine.current->id, kind_name(kind),
-                 trace_name(granule, name, sizeof name), trace_place(pc, place, sizeof place), against);
+                 trace_name(address, name, sizeof name), trace_place(pc, place, sizeof place), against);
 }
 
 static _Noreturn void report_dead(const struct cell *cell, uintptr_t granule, unsigned kind, uintptr_t pc)
@@ -122,7 +122,8 @@ void shadow_touch_cell(struct cell *cell, uintptr_t granule, unsigned bytes, uns
     const struct thread *me = engine.current;
     uint32_t now = me->happened.at[me->id];
     if (engine.tracing && granule == engine.watched && !(kind & RECORD_ATOMIC))
-        trace_add(kind & RECORD_WRITE ? "plain write" : "plain read", granule, 0, "", pc);
+        trace_add(kind & RECORD_WRITE ? "plain write" : "plain read", granule + (unsigned)__builtin_ctz(bytes), 0, "",
+                  pc);
     if (cell->run != engine.run)
         open_cell(cell, granule);
     if (cell->dead)
@@ -133,7 +134,7 @@ void shadow_touch_cell(struct cell *cell, uintptr_t granule, unsigned bytes, uns
     for (unsigned i = 0; i < cell->count; i++) {
         struct record old = cell->records[i];
         if (races(&old, bytes, kind, me))
-            report("data race", granule, kind, pc, &old);
+            report("data race", granule + (unsigned)__builtin_ctz(old.bytes & bytes), kind, pc, &old);
         if (old.thread == me->id && covers(bytes, kind, &old))
             continue;
         cell->records[kept++] = old;
