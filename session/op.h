@@ -37,7 +37,7 @@ struct op {
     _Atomic uint64_t tag;                                      /* S, A */
     void *hook;                                                /* H: a weir_cancel_fn */
     void *hook_ctx;                                            /* H */
-    uint32_t epoch;                                            /* S: cancel_now() before it was accepted */
+    _Atomic uint32_t epoch;                                    /* S, A: cancel_now() before it was accepted */
     _Atomic uint32_t traits;                                   /* S, A: enum op_traits */
     struct op_extra *extra;                                    /* S: deadline, foreign queue; NULL for most */
 };

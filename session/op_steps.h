@@ -109,7 +109,7 @@ static inline weir_status op_return(uint64_t old, uint32_t traits, uint64_t *new
     return WEIR_OK;
 }
 
-/* T4. OK: won. ALREADY: a cancel won before. TOO_LATE: the final was decided before. */
+/* T4. OK: won. ALREADY: a cancel won before. TOO_LATE: the final was decided before. STALE: nobody's slot. */
 static inline weir_status op_cancel(uint64_t old, uint32_t reason, uint64_t *new)
 {
     weir_assert(reason > 0 && reason <= 0xff);
@@ -117,6 +117,8 @@ static inline weir_status op_cancel(uint64_t old, uint32_t reason, uint64_t *new
         return WEIR_ALREADY;
     if (op_is_decided(old))
         return WEIR_TOO_LATE;
+    if (op_phase(old) == OP_FREE)
+        return WEIR_STALE;
     uint64_t w = old | reason << OP_REASON_SHIFT;
     bool running = op_phase(w) == OP_RUNNING;
     if (op_has(w, OP_TOKEN) && op_has(w, OP_HOOK_SET))

@@ -105,6 +105,13 @@ static void a_cancel_after_the_decision_is_too_late(void **unused)
     assert_true(after(w, op_cancel, 64, WEIR_TOO_LATE) == w);
 }
 
+static void a_free_slot_cannot_be_cancelled(void **unused)
+{
+    (void)unused;
+    assert_true(after(GENERATION, op_cancel, 64, WEIR_STALE) == GENERATION);
+    assert_true(after(GENERATION, op_sweep, 1 | UINT32_C(64) << 24, WEIR_STALE) == GENERATION);
+}
+
 static void deferred_work_without_a_hook_is_final_at_the_cancel(void **unused)
 {
     (void)unused;
@@ -494,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_cancel_of_waiting_work_decides_its_final_at_once),
         cmocka_unit_test(the_second_cancel_is_told_that_the_first_one_won),
         cmocka_unit_test(a_cancel_after_the_decision_is_too_late),
+        cmocka_unit_test(a_free_slot_cannot_be_cancelled),
         cmocka_unit_test(deferred_work_without_a_hook_is_final_at_the_cancel),
         cmocka_unit_test(deferred_work_that_is_on_its_stack_keeps_its_final_until_it_returns),
         cmocka_unit_test(deferred_work_that_was_to_be_called_again_is_not_called_after_a_cancel),
