@@ -64,13 +64,23 @@ bool idle_wake_one(struct idle *idle)
     return false;
 }
 
+/* One more searcher, who is to be woken. */
+static void add_searcher(struct idle *idle)
+{
+    atomic_fetch_add_explicit(&idle->searching, 1, memory_order_acq_rel);                          /* W3 */
+}
+
+/* Each is counted before it is claimed: a worker that finds its bit gone is a searcher, and may end its search at once. */
 void idle_wake_all(struct idle *idle)
 {
+    add_searcher(idle);
     for (uint32_t worker = 0; worker < idle->workers; worker++)
         if (claim(idle, worker)) {
-            atomic_fetch_add_explicit(&idle->searching, 1, memory_order_acq_rel);                  /* W3 */
+            add_searcher(idle);
             (void)parker_unpark(&idle->seats[worker].parker);
         }
+    idle_search_end(idle);                               /* the one too many; somebody may have relied on it (b) */
+    idle_notify(idle);
 }
 
 bool idle_search_begin(struct idle *idle)
