@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scene_deque.c - workqueue/deque.h: every job goes to exactly one taker, with all that was written before its push
  *
- * A job counts its takers in a plain word that its pusher wrote: two takers of one job, and a taker without the pusher's
- * writes, are races. At the end every job must have been taken once.
+ * A job counts its takers in a plain word that its pusher wrote: two takers of one job, and a taker without the
+ * pusher's writes, are races. At the end every job must have been taken once.
  *
- * "kills" names mutants of the deque that the search was tried with and finds. Three weaker orders it does not tell from
- * the right ones: D6, and D5 of steal, are about a machine that lets an access pass an earlier load, which the explorer
- * does not model; and who reads what take stores when it puts bottom back, finds top beyond it and gets nothing. */
+ * "kills" names mutants of the deque that the search was tried with and finds. Three weaker orders it does not tell
+ * from the right ones: D6, and D5 of steal, are about a machine that lets an access pass an earlier load, which the
+ * explorer does not model; and who reads what take stores when it puts bottom back, finds top beyond it and gets
+ * nothing. */
 #include <pthread.h>
 #include <stdatomic.h>
 

@@ -3,11 +3,12 @@
  * and who is about to sleep does not overlook one
  *
  * A job counts its takers in a plain word that its producer wrote: two takers of one job, and a taker without the
- * producer's writes, are races. The ring has two slots, so that rounds, overflow and refill come at once. Consumers try a few
- * times while the producers push; what is left is taken at the end, and then every job must have been taken once.
+ * producer's writes, are races. The ring has two slots, so that rounds, overflow and refill come at once. Consumers
+ * try a few times while the producers push; what is left is taken at the end, and then every job must have been taken
+ * once.
  *
- * "kills" names mutants that the search was tried with and finds. It does not tell I4's plain look from a relaxed one: the
- * look at the tail that follows it (I5) brings the same. */
+ * "kills" names mutants that the search was tried with and finds. It does not tell I4's plain look from a relaxed
+ * one: the look at the tail that follows it (I5) brings the same. */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -181,8 +182,8 @@ EXPLORE_SCENARIO(inbox_a_batch_against_one_and_a_producer, .preemptions = 4, .st
     end_after(first, second);
 }
 
-/* Round after round through two slots, with somebody who stands still in between: a head, a tail and a word of earlier rounds
- * must not be taken for today's.
+/* Round after round through two slots, with somebody who stands still in between: a head, a tail and a word of
+ * earlier rounds must not be taken for today's.
  *
  *      slow consumer   head 0, slot 0: job (round 0) ..................... head 0 -> 1 ?
  *      others                 take it, fill slot 0 with round 1, 2, 3, 4 (the tag of round 4 is that of round 0)
@@ -205,8 +206,8 @@ EXPLORE_SCENARIO(inbox_rounds_pass_a_slow_consumer, .preemptions = 4, .stale_rea
     end();
 }
 
-/* Whoever skips to the tail must see all that lies below: with an old word of a slot in its eyes it would go on to the next one,
- * and leave a hole, behind which no consumer ever looks.
+/* Whoever skips to the tail must see all that lies below: with an old word of a slot in its eyes it would go on to
+ * the next one, and leave a hole, behind which no consumer ever looks.
  *
  * kills: I5 relaxed, either end; ring_push that fills an empty slot of another round */
 EXPLORE_SCENARIO(inbox_rounds_pass_a_slow_producer, .preemptions = 2, .stale_reads = 4)
@@ -272,8 +273,8 @@ EXPLORE_SCENARIO(inbox_two_refill_from_one_list, .preemptions = 3, .stale_reads 
     end_after(first, second);
 }
 
-/* A refiller fills the ring while producers do, and while another consumer empties it: a job that the refiller has pushed
- * is somebody else's at that moment, its link too.
+/* A refiller fills the ring while producers do, and while another consumer empties it: a job that the refiller has
+ * pushed is somebody else's at that moment, its link too.
  *
  * kills: a refill that reads a job's link after it pushed the job; I2 of the list relaxed */
 EXPLORE_SCENARIO(inbox_refill_meets_a_push_and_a_pop, .preemptions = 4, .stale_reads = 1)
@@ -344,8 +345,8 @@ EXPLORE_SCENARIO(inbox_sleeper_sees_what_overflowed, .preemptions = 5, .stale_re
     check_nothing_is_overlooked(finds_it_empty(), first, second);
 }
 
-/* A head that is out of date: the sleeper looks at a slot that has gone round, finds a word that is not of its round, and must
- * look again further on, not say "empty".
+/* A head that is out of date: the sleeper looks at a slot that has gone round, finds a word that is not of its round,
+ * and must look again further on, not say "empty".
  *
  * kills: ring_has_job that answers no for any word that is not its job; I3 relaxed */
 EXPLORE_SCENARIO(inbox_sleeper_with_an_old_head, .preemptions = 4, .stale_reads = 3)
