@@ -167,6 +167,8 @@ enum { PAGE_LARGEST = 65536 };
 #endif
 
 enum { NOBODY = 0, CLAIMING, OWNED };
+static_assert((int)OWNED == (int)REGISTRY_OWNED && (int)FORKED == (int)REGISTRY_FORKED, "registry.h looks by itself");
+static_assert(ENTRY_STATE == REGISTRY_STATE, "likewise");
 
 static _Atomic uint32_t wiped_area[(size_t)2 * PAGE_LARGEST / sizeof(uint32_t)];
 static _Atomic(_Atomic uint32_t *) owner;           /* A: the word; NULL before the first open */
@@ -192,6 +194,11 @@ static _Atomic uint32_t *word_on_whole_page(size_t page)
     size_t offset = (size_t)((uintptr_t)wiped_area % page);
     size_t skip = offset == 0 ? 0 : page - offset;
     return page > PAGE_LARGEST ? wiped_area : &wiped_area[skip / sizeof(uint32_t)];
+}
+
+static _Atomic uint32_t *process_word(void)
+{
+    return word_on_whole_page((size_t)sysconf(_SC_PAGESIZE));
 }
 
 /* From here on every child finds NOBODY in the word. May be done any number of times. */
@@ -238,7 +245,7 @@ static void strand_applications(void)
 static weir_status claim_process(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    _Atomic uint32_t *word = word_on_whole_page(page);
+    _Atomic uint32_t *word = process_word();
     if (atomic_load_explicit(word, memory_order_acquire) == OWNED) /* F2 with F1 */
         return WEIR_OK;
     weir_status status = mark_for_wiping(word, page);
@@ -258,13 +265,6 @@ static weir_status claim_process(void)
     }
     atomic_store_explicit(&owner, word, memory_order_relaxed); /* see process_is_forked */
     return WEIR_OK;
-}
-
-bool registry_is_forked(const struct registry_place *place)
-{
-    /* relaxed: the caller works for the application, so its entry was OPEN before that */
-    uint64_t word = atomic_load_explicit(&entries[place->index].word, memory_order_relaxed);
-    return process_is_forked() || entry_state(word) == FORKED;
 }
 
 /* ---- pin ---- */
@@ -385,7 +385,7 @@ weir_status registry_reserve(struct registry_place *out)
                                                      memory_order_acquire,  /* R1 with R2 */
                                                      memory_order_relaxed)) /* search again */
             continue;
-        *out = (struct registry_place){index, generation, floor_of(e)};
+        *out = (struct registry_place){index, generation, floor_of(e), process_word(), &e->word};
         return WEIR_OK;
     }
 }

@@ -67,7 +67,11 @@ struct registry_place {
     uint32_t index;                                 /* 1..63: the app field of its handles */
     uint32_t generation;                            /* of its own handle */
     uint32_t floor;                                 /* where its slots' generations start */
+    const _Atomic uint32_t *process;                /* whose process is this? REGISTRY_OWNED: the opener's */
+    const _Atomic uint64_t *entry;                  /* the entry's word */
 };
+
+enum { REGISTRY_OWNED = 2, REGISTRY_STATE = 7, REGISTRY_FORKED = 5 };
 
 /* One thread's stay inside an application. Lives on the stack of one call; not to be copied. */
 struct registry_pin {
@@ -90,7 +94,13 @@ weir_status registry_pin_closer(uint64_t bits, struct registry_pin *pin);
 
 /* Was that application opened before a fork, and is this the child? For its workers, who do not
  * pin. */
-bool registry_is_forked(const struct registry_place *place);
+static inline bool registry_is_forked(const struct registry_place *place)
+{
+    /* Both relaxed: the caller works for the application, so both words were seen before; in a child fork itself orders
+     * the wiping of the first before everything else, and what the child's own reserve writes into the second. */
+    return atomic_load_explicit(place->process, memory_order_relaxed) != REGISTRY_OWNED
+        || (atomic_load_explicit(place->entry, memory_order_relaxed) & REGISTRY_STATE) == REGISTRY_FORKED;
+}
 
 /* ---- for the open and close of an application ---- */
 

@@ -30,19 +30,6 @@ weir_status app_enter_pinned(uint64_t bits, enum handle_kind kind, struct app_re
     return status;
 }
 
-weir_status app_enter_own(struct app *own, uint64_t bits, enum handle_kind kind, struct app_ref *ref)
-{
-    if (!handle_is_plausible(bits, kind))
-        return WEIR_INVALID;
-    if (registry_is_forked(&own->place))
-        return WEIR_FORKED;
-    if (kind == HANDLE_APP && bits != own->handle.bits)
-        return WEIR_STALE;
-    ref->app = own;
-    ref->pin.count = NULL;
-    return WEIR_OK;
-}
-
 /* ---- guests ---- */
 
 struct worker *app_guest_begin(struct app *app)

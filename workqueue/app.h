@@ -97,17 +97,24 @@ struct app_ref {
     struct registry_pin pin;                             /* .count NULL: this thread is the application's own */
 };
 
-/* The two halves of app_enter: by a pin, or because this thread is the application's own. */
+/* app_enter for threads that are not the application's own: by a pin. */
 weir_status app_enter_pinned(uint64_t bits, enum handle_kind kind, struct app_ref *ref);
-weir_status app_enter_own(struct app *own, uint64_t bits, enum handle_kind kind, struct app_ref *ref);
 
 /* OK; INVALID, STALE, FORKED, SHUTDOWN: nothing to leave. */
 static inline weir_status app_enter(uint64_t bits, enum handle_kind kind, struct app_ref *ref)
 {
     struct worker *self = worker_self();
-    if (self != NULL && self->app->place.index == handle_app(bits))
-        return app_enter_own(self->app, bits, kind, ref);
-    return app_enter_pinned(bits, kind, ref);
+    if (self == NULL || self->app->place.index != handle_app(bits))
+        return app_enter_pinned(bits, kind, ref);
+    if (!handle_is_plausible(bits, kind))
+        return WEIR_INVALID;
+    if (registry_is_forked(&self->app->place))
+        return WEIR_FORKED;
+    if (kind == HANDLE_APP && bits != self->app->handle.bits)
+        return WEIR_STALE;
+    ref->app = self->app;
+    ref->pin.count = NULL;
+    return WEIR_OK;
 }
 
 static inline void app_leave(struct app_ref *ref)
@@ -122,10 +129,8 @@ static inline bool app_is_closing(const struct app *app)
     return atomic_load_explicit(&app->closing, memory_order_relaxed);
 }
 
-/* Hands a job to a lane: phase QUEUED or MARKED, or an internal one. Any thread that has entered. */
-void app_push(struct app *app, uint32_t lane, struct job *job);
-
-/* The same for several, with one publication where the queue allows it, and one wake-up. */
+/* Hands several jobs, phase QUEUED or MARKED or internal ones, to a lane, with one publication where the queue allows it,
+ * and one wake-up. */
 void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size_t count);
 
 /* One more job in a lane, if there is room. */
@@ -141,6 +146,22 @@ static inline void app_lane_leave(struct app *app, uint32_t lane)
 {
     if (app->options.lane_limit != 0)
         app_lane_leave_limited(app, lane);
+}
+
+/* app_push for who is no worker of the lanes, for the blocking lane, and where the deque is full. */
+void app_push_elsewhere(struct app *app, uint32_t lane, struct job *job);
+
+/* Hands a job to a lane: phase QUEUED or MARKED, or an internal one. Any thread that has entered. */
+static inline void app_push(struct app *app, uint32_t lane, struct job *job)
+{
+    struct worker *self = worker_self();
+    /* relaxed: only ever grows; who looks for work before sleep looks at every lane */
+    bool used = (atomic_load_explicit(&app->lanes_used, memory_order_relaxed) >> lane & 1) != 0;
+    if (used && self != NULL && self->app == app && self->kind == WORKER_LANE
+        && deque_push(&self->lanes[lane].jobs, job))
+        idle_notify_from_worker(&app->idle);
+    else
+        app_push_elsewhere(app, lane, job);
 }
 
 /* A worker struct for the calling thread, which lends itself; NULL: all are taken. */

@@ -139,7 +139,9 @@ static weir_status run_on_worker(struct app_ref *ref, weir_job_fn *fn, void *ctx
 {
     struct root root = { .fn = fn, .argument = { .fn = fn, .ctx = ctx } };
     struct app *app = ref->app;
-    weir_status status = worker_must_not_wait(app) ? WEIR_WOULD_DEADLOCK : app_is_closing(app) ? WEIR_SHUTDOWN : WEIR_OK;
+    weir_status status = worker_must_not_wait(app) ? WEIR_WOULD_DEADLOCK
+                       : app_is_closing(app)       ? WEIR_SHUTDOWN
+                                                   : WEIR_OK;
     if (status == WEIR_OK) {
         job_init_internal(&root.job, root_run, &root, WEIR_NORMAL);
         app_push(app, WEIR_NORMAL, &root.job);

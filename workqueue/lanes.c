@@ -39,7 +39,7 @@ static void push_to_ring(struct app *app, uint32_t lane, struct ring *ring, stru
         inbox_push(&app->overflow[lane], job);
 }
 
-void app_push(struct app *app, uint32_t lane, struct job *job)
+void app_push_elsewhere(struct app *app, uint32_t lane, struct job *job)
 {
     struct worker *self = worker_self();
     if (lane == WEIR_BLOCKING) {
@@ -47,15 +47,8 @@ void app_push(struct app *app, uint32_t lane, struct job *job)
         return;
     }
     use_lane(app, lane);
-    if (!is_lane_worker_of(self, app)) {
-        push_to_ring(app, lane, ring_for_caller(app, lane), job);
-        idle_notify(&app->idle);
-    } else if (deque_push(&self->lanes[lane].jobs, job)) {
-        idle_notify_from_worker(&app->idle);
-    } else {
-        push_to_ring(app, lane, &self->lanes[lane].ring, job);
-        idle_notify(&app->idle);
-    }
+    push_to_ring(app, lane, is_lane_worker_of(self, app) ? &self->lanes[lane].ring : ring_for_caller(app, lane), job);
+    idle_notify(&app->idle);
 }
 
 void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size_t count)

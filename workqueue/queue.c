@@ -197,19 +197,7 @@ struct queue *queue_find(struct app *app, weir_queue handle)
     return slot <= WEIR_BLOCKING ? NULL : (struct queue *)slots_at(&app->queues, slot - WEIR_BLOCKING - 1);
 }
 
-static weir_status reserve_lane(struct app *app, weir_queue handle, struct job *job)
-{
-    if (handle_generation(handle.bits) != app->place.generation)
-        return WEIR_STALE;
-    uint32_t lane = handle_slot(handle.bits);
-    if (!app_lane_enter(app, lane))
-        return WEIR_FULL;
-    job->owner = NULL;
-    job->lane = (uint8_t)lane;
-    return WEIR_OK;
-}
-
-static weir_status reserve_queue(struct app *app, weir_queue handle, struct job *job)
+weir_status queue_reserve_in_queue(struct app *app, weir_queue handle, struct job *job)
 {
     struct queue *queue = queue_find(app, handle);
     weir_status status = queue == NULL ? WEIR_STALE : queue_enter(queue, handle.bits);
@@ -217,19 +205,6 @@ static weir_status reserve_queue(struct app *app, weir_queue handle, struct job 
         return status;
     job->owner = queue;
     job->lane = queue->lane;
-    return WEIR_OK;
-}
-
-weir_status queue_reserve(struct app *app, weir_queue handle, struct job *job, enum job_kind kind)
-{
-    if (app_is_closing(app))
-        return WEIR_SHUTDOWN;
-    weir_status status = queue_is_lane(handle) ? reserve_lane(app, handle, job) : reserve_queue(app, handle, job);
-    if (status != WEIR_OK)
-        return status;
-    job->kind = (uint8_t)kind;
-    job->forced = WEIR_OK;
-    job_set_app(job, app->handle.bits);
     return WEIR_OK;
 }
 
@@ -241,11 +216,11 @@ void queue_unreserve(struct app *app, struct job *job)
         app_lane_leave(app, job->lane);
 }
 
-void queue_dispatch(struct app *app, struct job *job)
+void queue_dispatch_in_queue(struct app *app, struct job *job)
 {
     struct queue *queue = job->owner;
-    if (queue != NULL && !queue->concurrent)
-        list_push(app, queue, job);
-    else
+    if (queue->concurrent)
         app_push(app, job->lane, job);
+    else
+        list_push(app, queue, job);
 }

@@ -45,6 +45,7 @@
 #include "workqueue/job.h"
 #include "workqueue/room.h"
 #include "workqueue/worker.h"
+#include "workqueue/app.h"
 
 struct app;
 
@@ -86,15 +87,8 @@ static inline bool queue_word_is_over(uint64_t word)
 
 /* ---- for who hands jobs over: submit.c, timers.c, fdwait.c ---- */
 
-/* Accepts the job in the queue that the handle names: owner, lane, app and the rest are filled in. The job counts
- * there until its last call. OK; INVALID, STALE, CLOSED, SHUTDOWN, FULL: nothing was changed. */
-weir_status queue_reserve(struct app *app, weir_queue handle, struct job *job, enum job_kind kind);
-
 /* Takes a reservation back. The job was not dispatched. */
 void queue_unreserve(struct app *app, struct job *job);
-
-/* Hands a reserved job, phase QUEUED or MARKED, to its queue. From then on it may be gone. */
-void queue_dispatch(struct app *app, struct job *job);
 
 /* count jobs of the queue are over. The queue may be gone afterwards. */
 void queue_leave(struct app *app, struct queue *queue, uint32_t count);
@@ -103,6 +97,44 @@ void queue_leave(struct app *app, struct queue *queue, uint32_t count);
 struct queue *queue_find(struct app *app, weir_queue handle);
 
 static inline bool queue_is_lane(weir_queue handle) { return handle_slot(handle.bits) <= WEIR_BLOCKING; }
+
+/* queue_reserve and queue_dispatch for queues that are no lanes. */
+weir_status queue_reserve_in_queue(struct app *app, weir_queue handle, struct job *job);
+void queue_dispatch_in_queue(struct app *app, struct job *job);
+
+/* Accepts the job in the queue that the handle names: owner, lane, app and the rest are filled in. The job counts there
+ * until its last call. OK; INVALID, STALE, CLOSED, SHUTDOWN, FULL: nothing was changed. */
+static inline weir_status queue_reserve(struct app *app, weir_queue handle, struct job *job, enum job_kind kind)
+{
+    if (app_is_closing(app))
+        return WEIR_SHUTDOWN;
+    uint32_t slot = handle_slot(handle.bits);
+    if (slot > WEIR_BLOCKING) {
+        weir_status status = queue_reserve_in_queue(app, handle, job);
+        if (status != WEIR_OK)
+            return status;
+    } else {
+        if (handle_generation(handle.bits) != app->place.generation)
+            return WEIR_STALE;
+        if (!app_lane_enter(app, slot))
+            return WEIR_FULL;
+        job->owner = NULL;
+        job->lane = (uint8_t)slot;
+    }
+    job->kind = (uint8_t)kind;
+    job->forced = WEIR_OK;
+    job_set_app(job, app->handle.bits);
+    return WEIR_OK;
+}
+
+/* Hands a reserved job, phase QUEUED or MARKED, to its queue. From then on it may be gone. */
+static inline void queue_dispatch(struct app *app, struct job *job)
+{
+    if (job->owner == NULL)
+        app_push(app, job->lane, job);
+    else
+        queue_dispatch_in_queue(app, job);
+}
 
 /* ---- for the queue's own files ---- */
 

@@ -42,7 +42,9 @@ static weir_status submit(struct app *app, weir_queue handle, struct job *job)
 
 static weir_status try_submit(struct app *app, weir_queue handle, weir_job *job)
 {
-    weir_status status = job == NULL ? WEIR_INVALID : reply_check_job(app, job_of(job));
+    if (job == NULL)
+        return WEIR_INVALID;
+    weir_status status = job->fn != NULL && job_is_free(job_of(job)) ? WEIR_OK : reply_check_job(app, job_of(job));
     return status == WEIR_OK ? submit(app, handle, job_of(job)) : status;
 }
 
