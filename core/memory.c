@@ -2,6 +2,7 @@
 /* memory.c - the allocator hook, and the C library's allocator behind an empty one */
 #include "core/memory.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +23,18 @@ static void *alloc_from_libc(size_t size, size_t align)
         align = sizeof(void *);
     if (size > SIZE_MAX - (align - 1))
         return NULL;
-    return aligned_alloc(align, (size + align - 1) & ~(align - 1));
+    int before = errno;                              /* no memory is an answer, not an errno (R10) */
+    void *address = aligned_alloc(align, (size + align - 1) & ~(align - 1));
+    errno = before;
+    return address;
+}
+
+static void *zeroed_from_libc(size_t size)
+{
+    int before = errno;
+    void *address = calloc(1, size);
+    errno = before;
+    return address;
 }
 
 void *memory_alloc(const struct memory *m, size_t size, size_t align)
@@ -40,7 +52,7 @@ void *memory_zalloc(const struct memory *m, size_t size, size_t align)
 {
     weir_assert(size > 0 && is_power_of_two(align));
     if (!m->alloc && align <= _Alignof(max_align_t))
-        return calloc(1, size);
+        return zeroed_from_libc(size);
     void *address = memory_alloc(m, size, align);
     return address ? memset(address, 0, size) : NULL;
 }

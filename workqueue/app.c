@@ -10,6 +10,7 @@
  */
 #include "workqueue/app.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
@@ -261,7 +262,11 @@ weir_status weir_app_open(const weir_app_options *options, weir_app *out)
 {
     options = options != NULL ? options : &OPTION_DEFAULTS;
     weir_status status = check_options(options, out);
-    return status == WEIR_OK ? open_app(options, out) : status;
+    int before = errno;                                  /* calls preserve it (R10); the log line has said why */
+    if (status == WEIR_OK)
+        status = open_app(options, out);
+    errno = before;
+    return status;
 }
 
 /* ---- close ---- */

@@ -250,8 +250,10 @@ weir_status fdwaits_start(struct fdwaits *fdwaits, struct fdwait *wait, int64_t 
     if (!barrier_enter(&fdwaits->inside))
         return WEIR_SHUTDOWN;
     prepare_start(wait, deadline);
+    int before = errno;                              /* calls preserve it (R10) */
     bool added = epoll_add(fdwaits, wait) == 0;
     int error = errno;
+    errno = before;
     if (!added && job_move(&wait->timer.job, JOB_ARMED, JOB_IDLE)) {
         weir_status status = status_of_add(fdwaits, wait->fd, error);
         leave_barrier(fdwaits);
