@@ -70,7 +70,7 @@ static void add_searcher(struct idle *idle)
     atomic_fetch_add_explicit(&idle->searching, 1, memory_order_acq_rel);                          /* W3 */
 }
 
-/* Each is counted before it is claimed: a worker that finds its bit gone is a searcher, and may end its search at once. */
+/* Each is counted before it is claimed: a worker that finds its bit gone is a searcher, and may end its search. */
 void idle_wake_all(struct idle *idle)
 {
     add_searcher(idle);

@@ -141,7 +141,8 @@ static enum entry_state entry_state(uint64_t word)
 static weir_status judge_when_shut(uint64_t bits)
 {
     enum handle_kind kind = handle_kind(bits);
-    return kind == HANDLE_APP || kind == HANDLE_QUEUE ? WEIR_SHUTDOWN : WEIR_STALE;
+    bool of_the_work_queue = kind == HANDLE_APP || kind == HANDLE_QUEUE || kind == HANDLE_REPLY;
+    return of_the_work_queue ? WEIR_SHUTDOWN : WEIR_STALE;
 }
 
 /* What a call with that handle is answered while the entry's word is this. Until when (the last
@@ -265,6 +266,13 @@ static weir_status claim_process(void)
     }
     atomic_store_explicit(&owner, word, memory_order_relaxed); /* see process_is_forked */
     return WEIR_OK;
+}
+
+bool registry_handle_is_forked(uint64_t bits)
+{
+    /* relaxed: as in process_is_forked, and the entry was OPEN when the handle was made */
+    uint64_t word = atomic_load_explicit(&entries[handle_app(bits)].word, memory_order_relaxed);
+    return process_is_forked() || entry_state(word) == FORKED;
 }
 
 /* ---- pin ---- */

@@ -102,6 +102,9 @@ static inline bool registry_is_forked(const struct registry_place *place)
         || (atomic_load_explicit(place->entry, memory_order_relaxed) & REGISTRY_STATE) == REGISTRY_FORKED;
 }
 
+/* The same for who has only a handle that was live once, and needs nothing of the application. */
+bool registry_handle_is_forked(uint64_t bits);
+
 /* ---- for the open and close of an application ---- */
 
 /* OK, or *out untouched: LIMIT (63 are open, worn or lost by fork), NO_MEMORY. */

@@ -10,7 +10,8 @@ static bool call_push(struct worker *w, struct job *job)
     if (w->depth == WORKER_CALLS_MAX)
         return false;
     /* relaxed: K1, released by the claim that follows (job.h), which is what a canceller reads */
-    atomic_store_explicit(&w->calls[w->depth++], job, memory_order_relaxed);
+    atomic_store_explicit(&w->calls[w->depth], job, memory_order_relaxed);
+    w->calls_with_ok &= ~(1U << w->depth++);
     return true;
 }
 
@@ -49,6 +50,7 @@ weir_status worker_call(struct worker *w, struct job *job)
     weir_assert(pushed);
     (void)pushed;
     weir_status status = claim(app, job);
+    w->calls_with_ok |= (status == WEIR_OK ? 1U : 0U) << (w->depth - 1);
     WEIR_PROBE2(job_run, job, status);
     call_function(job, status);
     call_pop(w);
@@ -67,12 +69,24 @@ bool worker_call_last(struct worker *w, struct job *job, weir_status status)
     return true;
 }
 
+/* The depth of the job's call on this thread, 1 the outermost; 0: there is none. */
+static uint32_t depth_of(const struct worker *w, const struct job *job)
+{
+    uint32_t depth = w->depth;
+    while (depth > 0 && atomic_load_explicit(&w->calls[depth - 1], memory_order_relaxed) != job) /* own stores */
+        depth--;
+    return depth;
+}
+
 bool worker_is_inside(const struct worker *w, const struct job *job)
 {
-    for (uint32_t i = 0; i < w->depth; i++)
-        if (atomic_load_explicit(&w->calls[i], memory_order_relaxed) == job)       /* this thread's own store */
-            return true;
-    return false;
+    return depth_of(w, job) != 0;
+}
+
+bool worker_is_inside_ok(const struct worker *w, const struct job *job)
+{
+    uint32_t depth = depth_of(w, job);
+    return depth != 0 && (w->calls_with_ok >> (depth - 1) & 1) != 0;
 }
 
 /* A job counts in a lane until it is picked, in a queue until its call is over; a periodic timer in both until its

@@ -27,11 +27,18 @@
 #include "workqueue/reply.h"
 #include "workqueue/waits.h"
 
+/* What is asked of an application that cannot be entered any more: it ends the item at this moment. */
+static weir_status refused(weir_status status)
+{
+    return status == WEIR_FORKED ? WEIR_FORKED : WEIR_TOO_LATE;
+}
+
 static weir_status cancel_armed(struct job *job)
 {
     struct app_ref ref;
-    if (app_enter(job_app(job), HANDLE_APP, &ref) != WEIR_OK)
-        return WEIR_TOO_LATE;                            /* its application ends it at this moment */
+    weir_status status = app_enter(job_app(job), HANDLE_APP, &ref);
+    if (status != WEIR_OK)
+        return refused(status);
     bool won = job_move(job, JOB_ARMED, JOB_ENDING);
     if (won)
         waits_cancelled(ref.app, job);
@@ -42,11 +49,20 @@ static weir_status cancel_armed(struct job *job)
 static weir_status cancel_deferred(const struct job *job)
 {
     struct app_ref ref;
-    if (app_enter(job_app(job), HANDLE_APP, &ref) != WEIR_OK)
-        return WEIR_TOO_LATE;
-    weir_status status = reply_cancel(ref.app, job);
+    weir_status status = app_enter(job_app(job), HANDLE_APP, &ref);
+    if (status != WEIR_OK)
+        return refused(status);
+    status = reply_cancel(ref.app, job);
     app_leave(&ref);
     return status;
+}
+
+/* In a queue, or called again and again: no application is needed. In a forked child nobody would ever call it. */
+static weir_status cancel_queued(struct job *job, uint32_t phase)
+{
+    if (registry_handle_is_forked(job_app(job)))
+        return WEIR_FORKED;
+    return job_move(job, phase, JOB_MARKED) ? WEIR_OK : WEIR_AGAIN;
 }
 
 static weir_status cancel_once(struct job *job, uint32_t phase)
@@ -54,7 +70,7 @@ static weir_status cancel_once(struct job *job, uint32_t phase)
     switch (phase) {
     case JOB_IDLE:     return WEIR_NOT_FOUND;
     case JOB_QUEUED:
-    case JOB_PERIODIC: return job_move(job, phase, JOB_MARKED) ? WEIR_OK : WEIR_AGAIN;
+    case JOB_PERIODIC: return cancel_queued(job, phase);
     case JOB_MARKED:
     case JOB_ENDING:   return WEIR_ALREADY;
     case JOB_ARMED:    return cancel_armed(job);
@@ -100,7 +116,7 @@ static bool is_over(const struct app *app, struct job *job)
 {
     uint32_t phase = atomic_load_explicit(&job->phase, memory_order_acquire);                         /* K1, J1 */
     bool ended = phase == JOB_OVER
-              || (phase == JOB_DEFERRED && reply_is_over((struct app *)app, job));
+              || (phase == JOB_DEFERRED && reply_is_over(job));
     return ended && !runs_among(app->workers, app->worker_count, job)
         && !runs_among(app->blocking.workers, app->blocking.max, job)
         && !runs_among(app->guests, APP_GUESTS, job);

@@ -6,7 +6,7 @@
 
 #include "core/futex.h"
 #include "workqueue/app.h"
-#include "workqueue/queue.h"
+#include "workqueue/reply.h"
 
 enum { LOOKS_BEFORE_SLEEP = 256 };
 
@@ -46,8 +46,8 @@ weir_status weir_fork(weir_job *public)
         return WEIR_INVALID;
     struct job *child = job_of(public);
     struct worker *w = worker_self();
-    uint32_t phase = atomic_load_explicit(&child->phase, memory_order_relaxed);    /* the caller's own */
-    if (phase != JOB_IDLE && phase != JOB_OVER && phase != FORK_DONE)
+    /* relaxed: the caller's own */
+    if (atomic_load_explicit(&child->phase, memory_order_relaxed) != FORK_DONE && reply_check_job(child) != WEIR_OK)
         return WEIR_BUSY;
     child->kind = JOB_FORK;
     child->aux[0] = 0;
@@ -91,10 +91,11 @@ weir_status weir_join(weir_job *public)
     if (public == NULL || public->fn == NULL)
         return WEIR_INVALID;
     struct job *child = job_of(public);
-    struct worker *w = joiner_of(child);
     uint32_t phase = phase_of(child);
     if (phase != FORK_OPEN && phase != FORK_DONE)
         return WEIR_INVALID;
+    struct worker *w = joiner_of(child);
+    weir_verify(w == NULL || w == worker_self(), "join of a job that another thread forked");
     struct job *job = NULL;
     if (phase == FORK_OPEN && w != NULL)
         while ((job = deque_take(&w->forks)) != NULL && job != child)

@@ -115,7 +115,7 @@ static inline void job_set_app(struct job *job, uint64_t app)
 
 /* May a new life begin? False: the item is in flight. Relaxed: the caller owns an item that is not in flight, so it
  * either wrote the phase itself or learned by its own means that the last call was entered. */
-static inline bool job_is_free(struct job *job)
+static inline bool job_is_free(const struct job *job)
 {
     uint32_t phase = atomic_load_explicit(&job->phase, memory_order_relaxed);
     return phase == JOB_IDLE || phase == JOB_OVER || phase == JOB_JOINED;

@@ -31,10 +31,15 @@ static weir_status enter_target(struct app *app, weir_queue handle, bool concurr
         return WEIR_INVALID;                             /* its jobs have one owner to leave */
     struct queue *queue = queue_find(app, handle);
     weir_status status = queue == NULL ? WEIR_STALE : queue_enter(queue, handle.bits);
-    if (status == WEIR_OK) {
-        *target = queue;
-        *lane = queue->lane;
+    if (status != WEIR_OK)
+        return status == WEIR_FULL ? WEIR_INVALID : status;     /* it has a limit */
+    /* relaxed: ours, entered */
+    if (queue->concurrent || atomic_load_explicit(&queue->limit, memory_order_relaxed) != 0) {
+        queue_leave(app, queue, 1);                      /* its limit counts jobs, and it has no pump to wait for */
+        return WEIR_INVALID;
     }
+    *target = queue;
+    *lane = queue->lane;
     return status;
 }
 
@@ -153,7 +158,7 @@ weir_status weir_queue_close(weir_queue handle, bool abort, weir_job *closed)
     if (queue_is_lane(handle))
         status = WEIR_INVALID;
     else if (closed != NULL)
-        status = reply_check_job(ref.app, job_of(closed));
+        status = reply_check_job(job_of(closed));
     if (status == WEIR_OK)
         status = close_queue(ref.app, handle, abort, closed != NULL ? job_of(closed) : NULL);
     app_leave(&ref);

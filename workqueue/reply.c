@@ -103,9 +103,8 @@ weir_status reply_cancel(struct app *app, const struct job *job)
     return status == WEIR_STALE ? WEIR_TOO_LATE : status;
 }
 
-bool reply_is_over(struct app *app, const struct job *job)
+static bool is_over_in(struct app *app, uint64_t token)
 {
-    uint64_t token = token_of(job);
     struct queue *queue = queue_of_token(app, token);
     if (queue == NULL)
         return true;
@@ -114,13 +113,25 @@ bool reply_is_over(struct app *app, const struct job *job)
         || reply_state(reply) == REPLY_REPLIED;
 }
 
-weir_status reply_check_job(struct app *app, struct job *job)
+bool reply_is_over(const struct job *job)
+{
+    struct app_ref ref;
+    uint64_t token = token_of(job);
+    weir_status status = app_enter(token, HANDLE_REPLY, &ref);
+    if (status != WEIR_OK)
+        return status != WEIR_SHUTDOWN;                  /* gone with its application, unless that still ends it */
+    bool over = is_over_in(ref.app, token);
+    app_leave(&ref);
+    return over;
+}
+
+weir_status reply_check_job(const struct job *job)
 {
     if (job->fn == NULL)
         return WEIR_INVALID;
     /* relaxed: the caller's own, see job_is_free */
     if (atomic_load_explicit(&job->phase, memory_order_relaxed) == JOB_DEFERRED)
-        return reply_is_over(app, job) ? WEIR_OK : WEIR_BUSY;
+        return reply_is_over(job) ? WEIR_OK : WEIR_BUSY;
     return job_is_free(job) ? WEIR_OK : WEIR_BUSY;
 }
 
@@ -128,7 +139,7 @@ weir_status weir_job_defer(weir_job *public, weir_token *out)
 {
     struct worker *w = worker_self();
     struct job *job = job_of(public);
-    if (public == NULL || out == NULL || w == NULL || !worker_is_inside(w, job))
+    if (public == NULL || out == NULL || w == NULL || !worker_is_inside_ok(w, job))
         return WEIR_INVALID;
     struct queue *queue = job->owner;
     if (job->kind != JOB_PLAIN || queue == NULL || !queue->replies)
@@ -142,9 +153,9 @@ weir_status weir_job_defer(weir_job *public, weir_token *out)
     uint64_t token = handle_make(HANDLE_REPLY, w->app->place.index, queue->index + WEIR_BLOCKING + 1,
                                  reply_sequence(next));
     keep_token(job, token);
-    /* release: J1, a cancel that sees DEFERRED reads the token */
-    atomic_store_explicit(&job->phase, JOB_DEFERRED, memory_order_release);
     atomic_store_explicit(&queue->reply, next, memory_order_release);                                     /* R2 */
+    /* release: J1, a cancel that sees DEFERRED reads the token, and finds the word of the queue that way, too */
+    atomic_store_explicit(&job->phase, JOB_DEFERRED, memory_order_release);
     out->bits = token;
     return WEIR_OK;
 }

@@ -47,9 +47,9 @@ void reply_abort(struct app *app, struct queue *queue);
 weir_status reply_cancel(struct app *app, const struct job *job);
 
 /* Is the deferral that this job remembers over? */
-bool reply_is_over(struct app *app, const struct job *job);
+bool reply_is_over(const struct job *job);
 
 /* Is the item fit to begin a life? OK; INVALID: it has no function; BUSY: it is in flight. */
-weir_status reply_check_job(struct app *app, struct job *job);
+weir_status reply_check_job(const struct job *job);
 
 #endif

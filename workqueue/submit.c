@@ -44,7 +44,7 @@ static weir_status try_submit(struct app *app, weir_queue handle, weir_job *job)
 {
     if (job == NULL)
         return WEIR_INVALID;
-    weir_status status = job->fn != NULL && job_is_free(job_of(job)) ? WEIR_OK : reply_check_job(app, job_of(job));
+    weir_status status = job->fn != NULL && job_is_free(job_of(job)) ? WEIR_OK : reply_check_job(job_of(job));
     return status == WEIR_OK ? submit(app, handle, job_of(job)) : status;
 }
 
@@ -70,7 +70,7 @@ static size_t submit_chunk(struct app *app, weir_queue lane, weir_job *const *jo
     size_t n = 0;
     *why = WEIR_OK;
     while (n < count && *why == WEIR_OK) {
-        *why = jobs[n] == NULL ? WEIR_INVALID : reply_check_job(app, job_of(jobs[n]));
+        *why = jobs[n] == NULL ? WEIR_INVALID : reply_check_job(job_of(jobs[n]));
         if (*why == WEIR_OK)
             *why = queue_reserve(app, lane, job_of(jobs[n]), JOB_PLAIN);
         if (*why != WEIR_OK)

@@ -2,6 +2,7 @@
 /* waits.c - the public functions of time and descriptors, and the control thread's life; see waits.h */
 #include "workqueue/waits.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 #include "workqueue/app.h"
@@ -36,7 +37,7 @@ weir_status weir_timer_start(weir_queue queue, weir_timer *public, int64_t delay
     if (status != WEIR_OK)
         return status;
     struct timer *timer = timer_of(job_of(&public->job));
-    if ((status = reply_check_job(ref.app, &timer->job)) == WEIR_OK
+    if ((status = reply_check_job(&timer->job)) == WEIR_OK
         && (status = queue_reserve(ref.app, queue, &timer->job, JOB_TIMER)) == WEIR_OK)
         begin_timer(ref.app, timer, delay_ns, period_ns);
     app_leave(&ref);
@@ -45,9 +46,11 @@ weir_status weir_timer_start(weir_queue queue, weir_timer *public, int64_t delay
 
 static weir_status begin_wait(struct app *app, struct fdwait *wait, int64_t timeout_ns)
 {
+    int kept = errno;                                    /* R10: the reason is in the status and in the log */
     weir_status status = fdwaits_start(&app->fdwaits, wait, deadline_after(app, timeout_ns));
     if (status != WEIR_OK)
         queue_unreserve(app, &wait->timer.job);
+    errno = kept;
     return status;
 }
 
@@ -60,7 +63,7 @@ weir_status weir_fdwait_start(weir_queue queue, weir_fdwait *public, int64_t tim
     if (status != WEIR_OK)
         return status;
     struct fdwait *wait = fdwait_of(job_of(&public->timer.job));
-    if ((status = reply_check_job(ref.app, &wait->timer.job)) == WEIR_OK
+    if ((status = reply_check_job(&wait->timer.job)) == WEIR_OK
         && (status = queue_reserve(ref.app, queue, &wait->timer.job, JOB_FDWAIT)) == WEIR_OK)
         status = begin_wait(ref.app, wait, timeout_ns);
     app_leave(&ref);

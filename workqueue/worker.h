@@ -61,6 +61,7 @@ struct worker {
     uint32_t tick;                                       /* W: picks so far */
     uint32_t random;                                     /* W: where to begin to steal */
     uint32_t depth;                                      /* W: calls that are under way */
+    uint32_t calls_with_ok;                              /* W: bit per depth: the function was told WEIR_OK */
     int64_t spin_ns;                                     /* W: how long spinning has lately been worth it */
     _Atomic(struct job *) calls[WORKER_CALLS_MAX];       /* A, written by W: the jobs whose functions run here */
     struct parker join_parker;                           /* A: where a join sleeps (fork.c) */
@@ -130,6 +131,9 @@ bool worker_call_last(struct worker *w, struct job *job, weir_status status);
 
 /* Does a function of the job run on this very thread? */
 bool worker_is_inside(const struct worker *w, const struct job *job);
+
+/* Likewise, and was it told WEIR_OK? */
+bool worker_is_inside_ok(const struct worker *w, const struct job *job);
 
 /* ---- worker.c ---- */
 

@@ -131,12 +131,14 @@ typedef struct weir_queue_options {
 
 /**
  * weir_queue_open - a serial queue (or a bounded concurrent one) over another queue (Q2)
- * @target: where its jobs run; any queue, so queues chain. It cannot complete its close before this one has.
+ * @target: where its jobs run: a lane, or a serial queue without a limit, so queues chain. It cannot complete its close
+ *          before this one has. Timers and waits that are armed hold the close of their queue, too.
  *
  * Jobs of a serial queue run one at a time in the order of submission; each sees what the one before did (E8).
  * Context: any thread; allocates. Lock-free otherwise.
  * Return: WEIR_OK; WEIR_NO_MEMORY; WEIR_CLOSED (@target is closed); WEIR_SHUTDOWN (the application closes);
- *         WEIR_LIMIT (too many queues)
+ *         WEIR_LIMIT (too many queues); WEIR_INVALID (@out NULL, options that contradict each other or the target:
+ *         reply or over a queue with concurrent, WEIR_FULL_CALLER_RUNS without it)
  */
 WEIR_API WEIR_MUST_USE weir_status weir_queue_open(weir_queue target, const weir_queue_options *options,
                                                    weir_queue *out);
@@ -192,6 +194,7 @@ WEIR_API WEIR_MUST_USE weir_status weir_job_submit_wait(weir_queue queue, weir_j
  *         WEIR_ALREADY   an earlier cancel won
  *         WEIR_TOO_LATE  its last call was entered
  *         WEIR_NOT_FOUND it was never submitted
+ *         WEIR_INVALID   @job is NULL, or forked
  */
 WEIR_API weir_status weir_job_cancel(weir_job *job);
 
@@ -209,9 +212,10 @@ WEIR_API weir_status weir_job_cancel_wait(weir_job *job, int64_t timeout_ns);
  * weir_job_defer - inside a job of a queue in reply mode: the queue does not advance when this function returns
  * @out: the token; weir_job_reply() with it lets the queue go on
  *
- * At most once per run. If the job is cancelled or its queue aborted before the reply, its function is called once
- * more, with WEIR_CANCELED or WEIR_SHUTDOWN, and the token is stale.
- * Return: WEIR_OK; WEIR_INVALID (not inside this job, or not a reply queue); WEIR_ALREADY
+ * At most once per run, and only in a call with WEIR_OK. If the job is cancelled or its queue aborted before the
+ * reply, its function is called once more, with WEIR_CANCELED or WEIR_SHUTDOWN, and the token is stale.
+ * Return: WEIR_OK; WEIR_INVALID (not inside this job, not a reply queue, or not called with WEIR_OK); WEIR_ALREADY;
+ *         WEIR_LIMIT (the queue has counted 2^31 deferrals: open another)
  */
 WEIR_API WEIR_MUST_USE weir_status weir_job_defer(weir_job *job, weir_token *out);
 
@@ -271,7 +275,8 @@ WEIR_API WEIR_MUST_USE weir_status weir_fdwait_start(weir_queue queue, weir_fdwa
 WEIR_API weir_status weir_fork(weir_job *child);
 
 /**
- * weir_join - return when a forked job has run: run it here if nobody took it, else help with other forked jobs
+ * weir_join - [W] return when a forked job has run: run it here if nobody took it, else help with other forked jobs
+ * By the thread that forked it. Never refused: who took the child is running it, so the wait is for work in progress.
  * Ordering: everything the child did is visible (E9).
  * Return: WEIR_OK; WEIR_INVALID (never forked)
  */
