@@ -53,12 +53,7 @@ struct op_cold {
     struct ack ack;                                            /* A: ack.h */
     weir_status status;                                        /* K: the work's, or the token's */
     _Atomic int16_t worker;                                    /* A: who runs it, for reports; -1: nobody */
-    uint16_t flags;                                            /* K: enum op_flags */
 };
 static_assert(sizeof(struct op_cold) <= CACHE_LINE, "one line");
-
-enum op_flags {
-    OP_ANSWERED = 1,                                           /* status is the work's own, not the library's (C4) */
-};
 
 #endif

@@ -14,8 +14,8 @@ struct op_change {
     uint64_t old, new;                                         /* equal: nothing changed */
 };
 
-/* T2..T16 on a word of which the caller knows that its life cannot end under it; and T2, T10, T11 on any word, since they
- * begin something that any life may ask for. */
+/* T2..T16 on a word of which the caller knows that its life cannot end under it; and T2, T10 enter, T11 on any word,
+ * since they begin what any life may ask for. */
 static inline weir_status op_move(struct slot *slot, op_step_fn *step, uint32_t arg, struct op_change *change)
 {
     /* acquire, and acq_rel below: every step sees what those before it published (E1..E6, table in op_word.h) */

@@ -143,6 +143,17 @@ static inline weir_status op_post(uint64_t old, uint32_t traits, uint64_t *new)
     return WEIR_OK;
 }
 
+/* T5 for who saw the window full, and so has written no entry: AGAIN, or BUSY: there is room by now, begin again. */
+static inline weir_status op_want(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if (op_reason(old) != 0 || op_is_decided(old))
+        return WEIR_CANCELED;
+    if (op_held(old) < (traits & OP_WINDOW))
+        return WEIR_BUSY;
+    *new = old | OP_WANT;
+    return WEIR_AGAIN;
+}
+
 static inline weir_status op_token_is_void(uint64_t w)
 {
     return op_reason(w) != 0 ? WEIR_CANCELED : WEIR_STALE;
@@ -336,6 +347,13 @@ static inline weir_status op_put_final(uint64_t old, uint32_t traits, uint64_t *
     weir_assert(op_has(old, OP_DELIVERY));
     *new = op_settled(op_with_phase(old & ~(uint64_t)OP_DELIVERY, OP_DONE));
     return WEIR_OK;
+}
+
+/* T12 of an abandoned operation's final while its work is on its stack: that worker calls gone when it returns (T3
+ * finds DONE). BUSY: it has returned; gone is to be called here, and then T12 as usual. */
+static inline weir_status op_put_final_early(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    return op_has(old, OP_STACK) ? op_put_final(old, traits, new) : WEIR_BUSY;
 }
 
 static inline uint64_t op_acked(uint64_t w, uint32_t traits)

@@ -239,6 +239,8 @@ static void act_work(struct node n)
         if (try(op_post, traits, &new) == WEIR_OK)
             posted.unseen++;
         edge_if_changed(posted, new);
+        (void)try(op_want, traits, &new);
+        edge_if_changed(n, new);
     }
 }
 

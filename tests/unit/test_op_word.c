@@ -235,6 +235,14 @@ static void again_without_a_refused_post_is_a_yield(void **unused)
     assert_int_equal(op_phase(after(w, op_return, 1 | OP_AGAIN, WEIR_OK)), OP_QUEUED);
 }
 
+static void a_refusal_is_remembered_only_while_the_window_is_full(void **unused)
+{
+    (void)unused;
+    assert_true(op_has(after(word(OP_RUNNING, OP_STACK, 0, 1), op_want, 1, WEIR_AGAIN), OP_WANT));
+    after(word(OP_RUNNING, OP_STACK, 0, 0), op_want, 1, WEIR_BUSY);
+    after(word(OP_RUNNING, OP_STACK, 64, 1), op_want, 1, WEIR_CANCELED);
+}
+
 static void an_accepted_post_makes_a_refused_one_forgotten(void **unused)
 {
     (void)unused;
@@ -398,6 +406,15 @@ static void abandoned_work_leaves_while_it_is_on_its_stack_and_frees_when_it_ret
     assert_int_equal(op_duties(done, gone), OP_FREED);
 }
 
+static void gone_is_called_by_whoever_is_last_of_the_final_and_the_abandoned_work(void **unused)
+{
+    (void)unused;
+    uint64_t delivering = word(OP_ABANDONED, OP_STACK | OP_DELIVERY, 64, 0);
+    assert_int_equal(op_phase(after(delivering, op_put_final_early, 1, WEIR_OK)), OP_DONE);
+    uint64_t returned = after(delivering, op_return, 1, WEIR_OK);
+    after(returned, op_put_final_early, 1, WEIR_BUSY);
+}
+
 static void a_running_callback_or_hook_cannot_be_abandoned(void **unused)
 {
     (void)unused;
@@ -516,6 +533,7 @@ int main(void)
         cmocka_unit_test(a_refused_post_parks_the_work_until_there_is_room),
         cmocka_unit_test(room_that_came_before_the_return_is_not_missed),
         cmocka_unit_test(again_without_a_refused_post_is_a_yield),
+        cmocka_unit_test(a_refusal_is_remembered_only_while_the_window_is_full),
         cmocka_unit_test(an_accepted_post_makes_a_refused_one_forgotten),
         cmocka_unit_test(deferred_work_is_called_again_when_a_refused_token_post_has_room),
         cmocka_unit_test(a_post_after_the_cancel_is_not_counted),
@@ -533,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_close_wakes_the_thread_in_next),
         cmocka_unit_test(the_last_of_what_is_missing_leaves_and_frees_in_one_step),
         cmocka_unit_test(abandoned_work_leaves_while_it_is_on_its_stack_and_frees_when_it_returns),
+        cmocka_unit_test(gone_is_called_by_whoever_is_last_of_the_final_and_the_abandoned_work),
         cmocka_unit_test(a_running_callback_or_hook_cannot_be_abandoned),
         cmocka_unit_test(an_open_handle_can_be_abandoned),
         cmocka_unit_test(the_sweep_decides_and_takes_waiting_work_in_one_step_that_seals_it),
