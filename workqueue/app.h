@@ -129,8 +129,8 @@ static inline bool app_is_closing(const struct app *app)
     return atomic_load_explicit(&app->closing, memory_order_relaxed);
 }
 
-/* Hands several jobs, phase QUEUED or MARKED or internal ones, to a lane, with one publication where the queue allows it,
- * and one wake-up. */
+/* Hands several jobs, phase QUEUED or MARKED or internal ones, to a lane, with one publication where the queue
+ * allows it, and one wake-up. */
 void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size_t count);
 
 /* One more job in a lane, if there is room. */
