@@ -36,6 +36,15 @@ static unsigned threads_named(const char *name)
     return count;
 }
 
+/* A thread names itself a moment after it is created, and is listed a moment after it was joined. */
+static void wait_for_threads_named(const char *name, unsigned expected)
+{
+    for (unsigned looks = 0; threads_named(name) != expected; looks++) {
+        assert_true(looks < 100000);
+        (void)sched_yield();
+    }
+}
+
 static void after_the_close_no_thread_of_the_application_exists(void **unused)
 {
     (void)unused;
@@ -45,10 +54,9 @@ static void after_the_close_no_thread_of_the_application_exists(void **unused)
     record_init(&record);
     assert_ok(weir_job_submit(weir_app_queue(app, WEIR_BLOCKING), &record.job));
     record_wait(&record);
-    while (threads_named("gone:") != test_workers() + 2)       /* each names itself when it first runs */
-        (void)sched_yield();
+    wait_for_threads_named("gone:", test_workers() + 2);
     app_close(app);
-    assert_int_equal(threads_named("gone:"), 0);
+    wait_for_threads_named("gone:", 0);
 }
 
 static void a_close_with_a_deadline_times_out_and_goes_on_when_called_again(void **unused)
@@ -354,8 +362,7 @@ static void an_item_that_comes_back_when_the_workers_have_ended_is_called_all_th
     gate_wait(&clock.inside);                    /* the blocking thread owns the timers */
     assert_status(weir_app_close(app, 0, NULL), WEIR_TIMED_OUT);
     gate_open(&p.leave);
-    while (threads_named("few:0") != 0)          /* the worker has ended */
-        ;
+    wait_for_threads_named("few:0", 0);          /* the worker has ended */
     gate_open(&clock.leave);
     app_close(app);
     assert_int_equal(tally_count(&p.calls), 2);

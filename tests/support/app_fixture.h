@@ -7,7 +7,9 @@
  * Functions of jobs record, they never assert: the test's own thread does, after it has waited.
  * To be included after <cmocka.h>. */
 
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -143,6 +145,29 @@ static inline void release_all(struct hold *holds, uint32_t workers)
 {
     for (uint32_t i = 0; i < workers; i++)
         hold_end(&holds[i]);
+}
+
+/* ---- what the kernel sees ---- */
+
+/* How many entries a directory has, such as /proc/self/task. */
+static inline unsigned entries_of(const char *path)
+{
+    unsigned count = 0;
+    DIR *directory = opendir(path);
+    assert_non_null(directory);
+    while (readdir(directory) != NULL)
+        count++;
+    (void)closedir(directory);
+    return count;
+}
+
+/* The kernel lets a thread be joined a moment before it takes it off its list. */
+static inline void wait_for_entries(const char *path, unsigned expected)
+{
+    for (unsigned looks = 0; entries_of(path) != expected; looks++) {
+        assert_true(looks < 1000000);
+        (void)sched_yield();
+    }
 }
 
 /* ---- a clock that is stepped ---- */
