@@ -6,7 +6,7 @@
  * runs. Nothing here needs a session (weir.h adds those), and nothing here allocates between submit and run.
  *
  *     concurrent queues   one per lane (high, normal, low, blocking); they come with the application
- *     serial queues       first in, first out, one at a time, over any other queue
+ *     serial queues       first in, first out, one at a time, over a lane or over another serial queue
  *     timers              a job after a delay, once or periodically
  *     descriptor waits    a job when a file descriptor becomes ready
  *     fork and join       jobs on the caller's stack
