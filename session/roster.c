@@ -121,11 +121,11 @@ void roster_give(struct slots *ops, struct group *group, uint64_t bits)
 
 /* ---- finding ---- */
 
-/* The bit that is first in rotation, which is not 0. */
+/* The bit that is first in rotation, of a word that is not 0. */
 static uint32_t pick(uint64_t word, uint32_t start)
 {
-    struct map_walk walk = map_walk(word, start);
-    return (uint32_t)map_next(&walk);
+    uint64_t from_start = word & ~((UINT64_C(1) << (start % 64)) - 1);
+    return (uint32_t)__builtin_ctzll(from_start != 0 ? from_start : word);
 }
 
 /* A bit whose word below turned out empty: somebody else is about to take it away, or died on the way. */
