@@ -11,7 +11,6 @@
 #include "workqueue/app.h"
 
 #include <errno.h>
-#include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>
