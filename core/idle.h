@@ -60,12 +60,13 @@ struct idle_seat {
     CACHE_ALIGNED struct parker parker;
 };
 
+/* What never changes has a line of its own: every submit reads it. */
 struct idle {
-    CACHE_ALIGNED _Atomic uint64_t sleeping[IDLE_WORKERS_MAX / 64]; /* A: bit set: prepared or asleep */
-    CACHE_ALIGNED _Atomic uint32_t searching;                       /* A */
+    CACHE_ALIGNED struct idle_seat *seats;                          /* I */
     uint32_t words;                                                 /* I: of sleeping that are in use */
     uint32_t workers;                                               /* I */
-    struct idle_seat *seats;                                        /* I */
+    CACHE_ALIGNED _Atomic uint64_t sleeping[IDLE_WORKERS_MAX / 64]; /* A: bit set: prepared or asleep */
+    CACHE_ALIGNED _Atomic uint32_t searching;                       /* A */
 };
 
 /* WEIR_OK or WEIR_NO_MEMORY. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/verify.h"
+#include "workqueue/above.h"
 #include "workqueue/queue.h"
 #include "workqueue/waits.h"
 
@@ -177,8 +178,10 @@ static weir_status parts_init(struct app *app)
     if ((status = blocking_init(app, app->options.blocking_max)) != WEIR_OK)              goto fail_idle;
     if ((status = queues_init(app)) != WEIR_OK)                                           goto fail_blocking;
     if ((status = waits_init(app)) != WEIR_OK)                                            goto fail_queues;
+    if ((status = above_init(app)) != WEIR_OK)                                            goto fail_waits;
     control_handle(&app->control, CONTROL_GROW, grow_blocking, app);
     return WEIR_OK;
+fail_waits:    waits_fini(app);
 fail_queues:   queues_fini(app);
 fail_blocking: blocking_fini(app);
 fail_idle:     idle_fini(&app->idle, &app->memory);
@@ -189,6 +192,7 @@ fail_workers:  workers_fini(app);
 
 static void parts_fini(struct app *app)
 {
+    above_fini(app);
     waits_fini(app);
     queues_fini(app);
     blocking_fini(app);
@@ -299,7 +303,8 @@ static void destroy(struct app *app)
     struct registry_place place = app->place;
     join_workers(app, app->worker_count);
     registry_close(&place);
-    uint32_t floor = queues_generation_floor(app);
+    uint32_t floor = queues_generation_floor(app), above = above_generation_floor(app);
+    floor = above > floor ? above : floor;
     parts_fini(app);
     memory_free(&memory, app, sizeof(struct app));
     registry_free(&place, floor);
@@ -316,8 +321,8 @@ static void refuse_everything(struct app *app)
 
 static weir_status close_app(struct app *app, int64_t deadline)
 {
-    weir_status status = WEIR_OK;
-    if (!app->stopped) {
+    weir_status status = above_close(app, deadline);
+    if (status == WEIR_OK && !app->stopped) {
         refuse_everything(app);
         if (registry_shut_until(&app->place, deadline))
             begin_stop(app);

@@ -78,6 +78,7 @@ struct app {
     struct event call_ended;                             /* posted after calls while there are call_waiters */
     _Atomic uint32_t closer;                             /* A: 1 while a thread is inside weir_app_close */
     bool stopped;                                        /* C: the part of the close that comes once is done */
+    void *above;                                         /* I: what the session layer keeps (above.h) */
     struct slots queues;                                 /* serial and bounded queues (queue.h) */
     struct blocking blocking;
     struct timers timers;
@@ -158,10 +159,12 @@ static inline void app_push(struct app *app, uint32_t lane, struct job *job)
     /* relaxed: only ever grows; who looks for work before sleep looks at every lane */
     bool used = (atomic_load_explicit(&app->lanes_used, memory_order_relaxed) >> lane & 1) != 0;
     if (used && self != NULL && self->app == app && self->kind == WORKER_LANE
-        && deque_push(&self->lanes[lane].jobs, job))
+        && deque_push(&self->lanes[lane].jobs, job)) {
+        self->lanes[lane].pushed = true;
         idle_notify_from_worker(&app->idle);
-    else
+    } else {
         app_push_elsewhere(app, lane, job);
+    }
 }
 
 /* A worker struct for the calling thread, which lends itself; NULL: all are taken. */

@@ -45,10 +45,10 @@
 struct job;
 
 struct deque {
+    CACHE_ALIGNED _Atomic(struct job *) *slots;   /* I; its elements A */
+    int64_t mask;                                 /* I: capacity - 1 */
     CACHE_ALIGNED _Atomic int64_t top;            /* A: the oldest position; only moves up */
     CACHE_ALIGNED _Atomic int64_t bottom;         /* A, written by the owner: the position after the youngest */
-    _Atomic(struct job *) *slots;                 /* I; its elements A */
-    int64_t mask;                                 /* I: capacity - 1 */
 };
 
 /* slots: capacity elements, a power of two, which the caller keeps and frees. */

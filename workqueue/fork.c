@@ -8,7 +8,9 @@
 #include "workqueue/app.h"
 #include "workqueue/reply.h"
 
-enum { LOOKS_BEFORE_SLEEP = 256 };
+#ifndef LOOKS_BEFORE_SLEEP                               /* the schedule explorer sleeps sooner */
+#define LOOKS_BEFORE_SLEEP 256
+#endif
 
 /* aux[0]: the worker that forked the child and will join it; 0: none, the child runs at the join. */
 static struct worker *joiner_of(const struct job *child)

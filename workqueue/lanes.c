@@ -63,8 +63,10 @@ void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size
     use_lane(app, lane);
     bool own = is_lane_worker_of(self, app);
     struct ring *ring = own ? &self->lanes[lane].ring : ring_for_caller(app, lane);
-    if (own)
+    if (own) {
         n = deque_push_list(&self->lanes[lane].jobs, jobs, count);
+        self->lanes[lane].pushed = true;
+    }
     for (; n < count; n++)
         push_to_ring(app, lane, ring, jobs[n]);
     if (own)

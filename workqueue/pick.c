@@ -3,6 +3,7 @@
 #include "workqueue/app.h"
 
 enum { TAKE_BATCH = 16 };
+enum { GATHER_NS = 400, GATHER_BELOW = 4, GATHER_TRY_EVERY = 16 };  /* see take_gathered */
 enum { RING_EVERY = 4, OVERFLOW_EVERY = 64, LIST_EVERY = 1024 };    /* turns, see take_turn */
 
 /* ---- what next: own lanes ---- */
@@ -28,6 +29,7 @@ static struct job *take_batch(struct worker *w, uint32_t lane, struct ring *ring
     uint32_t count = ring_looks_empty(ring) ? 0 : ring_pop(ring, jobs, w->kind == WORKER_LANE ? TAKE_BATCH : 1);
     if (count == 0)
         return NULL;
+    w->batch = count;
     for (uint32_t i = 0; i < count; i++)
         cache_prefetch_write(jobs[i]);
     for (uint32_t i = 1; i < count; i++)
@@ -50,14 +52,42 @@ static struct job *take_overflow(struct worker *w, uint32_t lane, bool list_firs
 }
 
 /* Own deque, own ring and the overflow take turns, so neither a flood from outside nor one from inside starves the
- * others. Each lane counts its own turns: by the worker's picks a lane could always come by on the wrong foot. */
+ * others. Each lane counts its own turns: by the worker's picks a lane could always come by on the wrong foot. What
+ * is in the deque from outside is a batch of the ring's, and waits for no turn of the ring. */
 static struct job *take_turn(struct worker *w, uint32_t lane)
 {
     struct lane *own = &w->lanes[lane];
     uint32_t turn = ++own->turns;
     if (turn % OVERFLOW_EVERY == 0)
         return take_overflow(w, lane, turn % LIST_EVERY == 0);
-    return turn % RING_EVERY == 0 && !ring_looks_empty(&own->ring) ? ring_pop_one(&own->ring) : NULL;
+    if (turn % RING_EVERY != 0 || !own->pushed)
+        return NULL;
+    own->pushed = false;
+    return ring_looks_empty(&own->ring) ? NULL : ring_pop_one(&own->ring);
+}
+
+static void let_gather(void)
+{
+    int64_t end = clock_monotonic() + GATHER_NS;
+    while (clock_monotonic() < end)
+        cpu_relax();
+}
+
+/* A worker that is as fast as its producer follows it slot by slot, and each job costs both of them the way of a cache
+ * line and back. So after a small batch it lets a few jobs gather before it takes the next: as long as that then is
+ * more than one, and now and then to see whether it would be. */
+static struct job *take_gathered(struct worker *w, uint32_t lane)
+{
+    bool gathered = w->gathers && w->batch < GATHER_BELOW;
+    if (gathered)
+        let_gather();
+    w->batch = 0;
+    struct job *job = take_batch(w, lane, &w->lanes[lane].ring);
+    if (gathered)
+        w->gathers = w->batch > 1;
+    else if (w->batch == 1 && ++w->singles % GATHER_TRY_EVERY == 0)
+        w->gathers = true;
+    return job;
 }
 
 static struct job *lane_next(struct worker *w, uint32_t lane)
@@ -66,7 +96,7 @@ static struct job *lane_next(struct worker *w, uint32_t lane)
     struct job *job = take_turn(w, lane);
     if (job == NULL)
         job = deque_steal_oldest(&own->jobs);
-    return job != NULL ? job : take_batch(w, lane, &own->ring);
+    return job != NULL ? job : take_gathered(w, lane);
 }
 
 /* ---- what next: the others' ---- */

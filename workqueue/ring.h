@@ -50,11 +50,12 @@
 
 struct job;
 
+/* What never changes has a line of its own: each push writes the tail's, each pop the head's. */
 struct ring {
+    CACHE_ALIGNED _Atomic uint64_t *slots;        /* I; its elements A */
+    uint32_t shift;                               /* I: log2 of the capacity */
     CACHE_ALIGNED _Atomic uint64_t head;          /* A: the oldest position that is not claimed; only moves up */
     CACHE_ALIGNED _Atomic uint64_t tail;          /* A: a hint, at most the end */
-    _Atomic uint64_t *slots;                      /* I; its elements A */
-    uint32_t shift;                               /* I: log2 of the capacity */
 };
 
 /* slots: capacity elements, a power of two, all zero; the caller keeps and frees them. */

@@ -49,6 +49,7 @@ struct lane {
     struct deque jobs;
     struct ring ring;
     uint32_t turns;                                      /* W: looks for a job of this lane */
+    bool pushed;                                         /* W: this worker submitted to it since the ring's last turn */
 };
 
 /* I: fixed while the thread runs, W: this thread only, A: atomic. */
@@ -63,6 +64,9 @@ struct worker {
     uint32_t depth;                                      /* W: calls that are under way */
     uint32_t calls_with_ok;                              /* W: bit per depth: the function was told WEIR_OK */
     int64_t spin_ns;                                     /* W: how long spinning has lately been worth it */
+    uint32_t batch;                                      /* W: jobs of the last batch */
+    uint32_t singles;                                    /* W: batches of one */
+    bool gathers;                                        /* W: letting jobs gather has lately paid (pick.c) */
     _Atomic(struct job *) calls[WORKER_CALLS_MAX];       /* A, written by W: the jobs whose functions run here */
     struct parker join_parker;                           /* A: where a join sleeps (fork.c) */
     struct deque forks;                                  /* lane workers and guests */
