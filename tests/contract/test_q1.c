@@ -325,15 +325,19 @@ static void ticks_that_were_missed_are_one(void **unused)
     struct hold hold;
     hold_begin(&hold, lane_of(app));
     weir_timer timer;
-    struct record record, after;
+    struct record record, after, later;
     timer_init(&timer, &record);
     record_init(&after);
+    record_init(&later);
     assert_ok(weir_timer_start(lane_of(app), &timer, 10, 10));
     clock_step(&clock, app, 1005);               /* a hundred ticks while the worker is held */
     hold_end(&hold);
     record_wait(&record);
     assert_ok(weir_job_submit(lane_of(app), &after.job));
     record_wait(&after);                         /* the only worker has been through all that waited */
+    assert_ok(weir_app_tick(app));               /* and none of the missed ones is due now */
+    assert_ok(weir_job_submit(lane_of(app), &later.job));
+    record_wait(&later);
     assert_int_equal(tally_count(&record.calls), 1);
     clock_step(&clock, app, 5);                  /* the next multiple of the period */
     tally_wait(&record.calls, 2);

@@ -270,6 +270,28 @@ static void two_blocking_jobs_always_get_two_threads(void **unused)
     app_close(app);
 }
 
+/* One request may stand for several jobs: whoever takes one sees to the rest. */
+static void blocking_jobs_that_came_together_all_get_threads(void **unused)
+{
+    (void)unused;
+    enum { JOBS = 6, ROUNDS = 30 };
+    for (int round = 0; round < ROUNDS; round++) {
+        struct hold holds[JOBS];
+        weir_job *list[JOBS];
+        size_t accepted;
+        weir_app app = app_open_with(WEIR_NEW(weir_app_options, .workers = 1, .blocking_max = JOBS));
+        for (int i = 0; i < JOBS; i++) {
+            hold_init(&holds[i]);
+            list[i] = &holds[i].job;
+        }
+        assert_ok(weir_job_submit_list(weir_app_queue(app, WEIR_BLOCKING), list, JOBS, &accepted));
+        for (int i = 0; i < JOBS; i++)
+            gate_wait(&holds[i].entered);
+        release_all(holds, JOBS);
+        app_close(app);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +304,7 @@ int main(void)
         cmocka_unit_test(blocking_jobs_up_to_the_limit_run_at_once),
         cmocka_unit_test(blocking_jobs_beyond_the_limit_wait_for_a_thread),
         cmocka_unit_test(two_blocking_jobs_always_get_two_threads),
+        cmocka_unit_test(blocking_jobs_that_came_together_all_get_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

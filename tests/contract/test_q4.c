@@ -356,7 +356,6 @@ static void a_job_that_the_caller_runs_cannot_defer(void **unused)
     weir_queue replies = queue_open_with(lane_of(before), WEIR_NEW(weir_queue_options, .reply = true));
     assert_ok(weir_job_submit(replies, &job));
     record_wait(&record);
-    app_close(before);                           /* and its queue's memory with it */
     weir_queue queue = bounded(app, 1, true, WEIR_FULL_CALLER_RUNS);
     hold_begin(&hold, queue);
     job.fn = try_to_defer;
@@ -366,6 +365,7 @@ static void a_job_that_the_caller_runs_cannot_defer(void **unused)
     assert_int_equal(defer_answer, WEIR_INVALID);
     hold_end(&hold);
     app_close(app);
+    app_close(before);
 }
 
 /* ---- outside of the limits ---- */
