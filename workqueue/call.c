@@ -113,7 +113,7 @@ void worker_run(struct worker *w, struct job *job)
 {
     switch (job->kind) {
     case JOB_INTERNAL:
-        job->fn(job_public(job), WEIR_OK);
+        worker_call_user(job->fn, job_public(job), WEIR_OK);
         break;
     case JOB_FORK:
         fork_run(job);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* deliver.c - callbacks, drops and gones: what a worker may do after T11, and T12 after it */
+#include "session/look.h"
+
+#include "core/verify.h"
+
+/* One delivery: the operation, what all need to know of it, and the word before and after T11. */
+struct delivery {
+    struct chunk *c;
+    struct group *group;
+    struct op *op;
+    struct op_cold *cold;                                      /* of use only if it ran: */
+    bool ran;                                                  /* else there is nothing in it but the last owner's */
+    const weir_kind *kind;
+    uint32_t bit, traits;
+    uint64_t word, now;
+};
+
+/* ---- the window ---- */
+
+static size_t stream_bytes(uint32_t window)
+{
+    return sizeof(struct op_stream) + window * sizeof(struct window_item);
+}
+
+struct op_stream *stream_of(const struct memory *memory, struct op *op, struct op_cold *cold)
+{
+    uint32_t window = traits_of(op) & OP_WINDOW;
+    if (cold->stream == NULL) {
+        struct op_stream *stream = memory_alloc(memory, stream_bytes(window), CACHE_LINE);
+        if (stream != NULL)
+            window_init(&stream->window, (struct window_item *)(stream + 1), window);
+        cold->stream = stream;
+    }
+    return cold->stream;
+}
+
+void stream_free(const struct memory *memory, struct op_cold *cold, uint32_t window)
+{
+    memory_free(memory, cold->stream, stream_bytes(window));
+    cold->stream = NULL;
+}
+
+/* ---- T12 ---- */
+
+static void finish(struct delivery *d, op_step_fn *step)
+{
+    struct op_change change;
+    if (op_is_sealed(d->now) && step == op_put_final) {
+        change.old = d->now;
+        change.new = op_retire(&d->op->slot, d->now);          /* T17 */
+    } else
+        (void)op_move(&d->op->slot, step, d->traits, &change);
+    /* the slot is not handed out before chunk_note has its bit given back, so its cold row is still ours */
+    if ((op_duties(change.old, change.new) & OP_FREED) != 0 && d->ran && d->cold->stream != NULL)
+        stream_free(&d->c->session->all->app->memory, d->cold, d->traits & OP_WINDOW);
+    chunk_note(d->c, d->group, d->bit, change.old, change.new);
+}
+
+/* ---- results ---- */
+
+static weir_result *fill(struct delivery *d, weir_result *r)
+{
+    *r = (weir_result){ .op = op_value(d->c, d->group, d->bit, d->word) };
+    r->tag = atomic_load_explicit(&d->op->tag, memory_order_relaxed);                   /* E1 */
+    return r;
+}
+
+static void deliver_item(struct delivery *d)
+{
+    struct op_stream *stream = d->cold->stream;
+    struct window_item item = window_take(&stream->window);
+    weir_result *r = fill(d, &stream->result);
+    r->number = stream->window.taken;
+    r->more = true;
+    r->data = item.data;
+    r->size = item.size;
+    d->c->counts.delivered++;
+    ack_give(&d->cold->ack, r->number);
+    d->kind->on_result(r, d->op->ctx);
+    if (!op_acks_later(d->word, d->traits) && d->kind->drop != NULL) {
+        (void)window_drop(&stream->window);
+        d->kind->drop(item.data, item.size);
+    }
+    finish(d, op_put_item);
+}
+
+/* Everything that waits, seen by nobody. */
+static void discard(struct delivery *d, uint32_t count)
+{
+    for (; count > 0; count--) {
+        struct window_item item = window_take(&d->cold->stream->window);
+        d->cold->stream->window.discarded++;
+        d->c->counts.discarded++;
+        if (d->kind->drop != NULL) {
+            (void)window_drop(&d->cold->stream->window);
+            d->kind->drop(item.data, item.size);
+        }
+    }
+}
+
+static void deliver_discard(struct delivery *d)
+{
+    discard(d, op_pending(d->word));
+    finish(d, op_put_discard);
+}
+
+/* ---- the final ---- */
+
+/* Its status: the work's own answer, or the library's (C4). Abandoned work may still be writing its own: not read. */
+static void fill_outcome(struct delivery *d, weir_result *r)
+{
+    r->reason = (weir_reason)op_reason(d->word);
+    if (op_phase(d->word) == OP_ABANDONED)
+        r->status = WEIR_ABANDONED;
+    else if ((d->traits & OP_ANSWERED) != 0) {
+        r->status = d->cold->status;
+        r->data = d->cold->data;
+        r->size = d->cold->size;
+        r->message = d->cold->message;
+    } else
+        r->status = r->reason == WEIR_REASON_TIMEOUT ? WEIR_TIMED_OUT : WEIR_CANCELED;
+    if (r->message == NULL)
+        r->message = weir_status_text(r->status);
+}
+
+static void fill_counts(struct delivery *d, weir_result *r)
+{
+    const struct op_stream *stream = d->ran ? d->cold->stream : NULL;
+    r->number = 1;
+    if (stream == NULL)
+        return;
+    r->discarded = stream->window.discarded;
+    r->posted = stream->window.taken;                          /* all that were accepted are taken by now */
+    r->delivered = r->posted - r->discarded;
+    r->number = r->posted + 1;
+    d->c->counts.posted += r->posted;
+}
+
+static void count_final(struct chunk *c, weir_status status)
+{
+    switch (status) {
+    case WEIR_OK: c->counts.completed++; break;
+    case WEIR_CANCELED: c->counts.cancelled++; break;
+    case WEIR_TIMED_OUT: c->counts.timed_out++; break;
+    case WEIR_ABANDONED: c->counts.abandoned++; break;
+    default: c->counts.failed++; break;
+    }
+}
+
+/* gone: here, unless abandoned work is on its stack; then its worker calls it (run.c). One step decides. */
+static void finish_final(struct delivery *d)
+{
+    struct op_change change;
+    if (op_has(d->now, OP_STACK) && op_move(&d->op->slot, op_put_final_early, d->traits, &change) == WEIR_OK) {
+        chunk_note(d->c, d->group, d->bit, change.old, change.new);
+        return;
+    }
+    if (d->kind->gone != NULL)
+        d->kind->gone(d->op->ctx);
+    finish(d, op_put_final);
+}
+
+static void deliver_final(struct delivery *d)
+{
+    weir_result on_stack, *r;
+    bool acks_later = op_acks_later(d->word, d->traits);
+    /* with manual acknowledgement the result outlives the callback; without memory for that, only a window's could
+     * fail */
+    r = fill(d, acks_later && d->ran && d->cold->stream != NULL ? &d->cold->stream->result : &on_stack);
+    fill_outcome(d, r);
+    fill_counts(d, r);
+    count_final(d->c, r->status);
+    if (d->ran)
+        ack_give(&d->cold->ack, r->number);
+    if (d->kind->on_result != NULL)
+        d->kind->on_result(r, d->op->ctx);
+    if (!acks_later && d->kind->drop != NULL && r->data != NULL)
+        d->kind->drop(r->data, r->size);
+    finish_final(d);
+}
+
+void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint64_t now)
+{
+    struct op *op = group_op(group, bit);
+    const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1 */
+    weir_result r = c->unrun;                                /* a copy: the user's callback gets no template to spoil */
+    r.op.bits = value;
+    r.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                       /* E1 */
+    if (kind->on_result != NULL)
+        kind->on_result(&r, op->ctx);
+    if (kind->gone != NULL)
+        kind->gone(op->ctx);
+    (void)op_retire(&op->slot, now);                           /* T17 */
+    c->freed |= UINT64_C(1) << bit;
+    c->left++;
+}
+
+/* ---- drops ---- */
+
+static void deliver_drop(struct delivery *d)
+{
+    struct op_stream *stream = d->ran ? d->cold->stream : NULL;
+    if (stream != NULL && stream->window.dropped < stream->window.taken) {
+        struct window_item item = window_drop(&stream->window);
+        d->kind->drop(item.data, item.size);
+    } else if (d->ran && d->cold->data != NULL)
+        d->kind->drop(d->cold->data, d->cold->size);
+    finish(d, op_put_drop);
+}
+
+/* ---- which ---- */
+
+void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, uint64_t now)
+{
+    struct op *op = group_op(group, bit);
+    struct delivery d = {
+        .c = c, .group = group, .op = op, .bit = bit, .traits = traits_of(op), .word = word, .now = now,
+        .kind = atomic_load_explicit(&op->kind, memory_order_relaxed),                  /* E1 */
+    };
+    d.ran = (d.traits & (OP_RAN | OP_MANUAL)) != 0;
+    d.cold = cold_of(c->ops, group, bit);
+    switch (op_taken(word, d.traits)) {
+    case OP_TAKEN_ITEM: deliver_item(&d); break;
+    case OP_TAKEN_FINAL: deliver_final(&d); break;
+    case OP_TAKEN_DISCARD: deliver_discard(&d); break;
+    case OP_TAKEN_DROP: deliver_drop(&d); break;
+    case OP_TAKEN_PURGE: weir_bug("pull is not there yet");
+    }
+}

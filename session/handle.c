@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* handle.c - what the holder of an operation's handle may do: cancel, acknowledge, close, ask for the session */
+#include "session/look.h"
+
+void op_follow(struct op_ref *ref, const struct op_change *change)
+{
+    uint32_t duties = op_duties(change->old, change->new), bit = ref->index % GROUP_SLOTS;
+    /* relaxed: the operation has not left yet if there is a duty to leave */
+    uint64_t handle = atomic_load_explicit(&ref->group->session, memory_order_relaxed);
+    if ((duties & OP_WAKE) != 0)
+        event_post(&ref->group->pulled);
+    if ((duties & OP_LOOK) != 0) {
+        roster_mark(ref->group, UINT64_C(1) << bit);
+        session_wake_lane(ref->group, ref->all);
+    }
+    if ((duties & OP_FREED) != 0) {
+        if ((traits_of(ref->op) & OP_RAN) != 0) {
+            struct op_cold *cold = slots_cold(&ref->all->ops, ref->index);
+            if (cold->stream != NULL)
+                stream_free(&ref->all->app->memory, cold, traits_of(ref->op) & OP_WINDOW);
+        }
+        if (slot_word_is_worn(change->new))
+            slots_note_worn(&ref->all->ops);
+        roster_give(&ref->all->ops, ref->group, UINT64_C(1) << bit);
+    }
+    if ((duties & OP_LEAVE) != 0)
+        session_out((struct session *)slots_at(&ref->all->table, handle_slot(handle)), 1);
+}
+
+static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
+{
+    struct op_ref ref;
+    struct op_change change;
+    weir_status status = op_find(op.bits, HANDLE_OP, &ref);
+    if (status != WEIR_OK)
+        return status;
+    arg |= step == op_cancel ? 0 : traits_of(ref.op);
+    status = op_move_at(&ref.op->slot, op.bits, step, arg, &change);
+    if (status != WEIR_STALE)
+        op_follow(&ref, &change);
+    app_leave(&ref.app);
+    return status;
+}
+
+weir_status weir_op_cancel(weir_op op, weir_reason reason)
+{
+    if (reason != WEIR_REASON_USER && reason < WEIR_REASON_OWN)
+        return WEIR_INVALID;
+    return take_step(op, op_cancel, reason);
+}
+
+weir_status weir_op_close(weir_op op)
+{
+    return take_step(op, op_close, 0);
+}
+
+weir_status weir_op_ack(weir_op op, uint64_t number)
+{
+    struct op_ref ref;
+    weir_status status = op_find(op.bits, HANDLE_OP, &ref);
+    if (status != WEIR_OK)
+        return status;
+    struct op_cold *cold = slots_cold(&ref.all->ops, ref.index);
+    /* acquire: T1; the row is filled in */
+    if (!slot_word_matches(atomic_load_explicit(&ref.op->slot.word, memory_order_acquire), op.bits))
+        status = WEIR_STALE;
+    else if ((traits_of(ref.op) & OP_MANUAL) == 0)
+        status = WEIR_INVALID;
+    else
+        status = ack_win(&cold->ack, op.bits, number);
+    struct op_change change;
+    if (status == WEIR_OK)                                     /* the number is ours: tell the word */
+        status = op_move_at(&ref.op->slot, op.bits, op_ack, traits_of(ref.op), &change);
+    if (status == WEIR_OK)
+        op_follow(&ref, &change);
+    app_leave(&ref.app);
+    return status;
+}
+
+weir_status weir_op_session(weir_op op, weir_session *out)
+{
+    struct op_ref ref;
+    weir_status status = op_find(op.bits, HANDLE_OP, &ref);
+    if (status != WEIR_OK)
+        return status;
+    /* acquire, both: if the word still matches afterwards, what was read is this life's */
+    uint64_t session = atomic_load_explicit(&ref.group->session, memory_order_acquire);
+    if (slot_word_matches(atomic_load_explicit(&ref.op->slot.word, memory_order_acquire), op.bits))
+        out->bits = session;
+    else
+        status = WEIR_STALE;
+    app_leave(&ref.app);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hook.c - cancel hooks: registered by the work, called by whoever looks, never after the decision (T9, T10)
+ *
+ * The work may have to wait for a hook that runs on another thread (C3). It sleeps on its group's event, which whoever
+ * leaves a hook posts while STACK is set; the event says only that something changed, the word says what.
+ */
+#include "session/look.h"
+
+void call_hook(struct chunk *c, struct group *group, uint32_t bit)
+{
+    struct op *op = group_op(group, bit);
+    struct op_change change;
+    if (op_move(&op->slot, op_hook_enter, 0, &change) != WEIR_OK)
+        return;                                                /* removed, decided, or called by somebody else */
+    weir_cancel_fn *hook;
+    *(void **)&hook = op->hook;
+    bool answer = hook((weir_reason)op_reason(change.new), op->hook_ctx);
+    (void)op_move(&op->slot, op_hook_leave, answer, &change);
+    if (op_has(change.old, OP_STACK))
+        event_post(&group->pulled);
+    chunk_note(c, group, bit, change.old, change.new);
+}
+
+/* Returns when the hook that was registered is off, and does not run. */
+static void clear_hook(weir_task *task)
+{
+    struct op_change change;
+    for (;;) {
+        uint32_t seen = event_value(&task->group->pulled);
+        if (op_move(&task->op->slot, op_hook_clear, 0, &change) == WEIR_OK)
+            return;
+        (void)event_wait(&task->group->pulled, seen, WEIR_FOREVER);
+    }
+}
+
+weir_status weir_task_on_cancel(weir_task *task, weir_cancel_fn *hook, void *ctx)
+{
+    struct op_change change;
+    clear_hook(task);
+    if (weir_task_cancelled(task) != 0)
+        return WEIR_CANCELED;
+    if (hook == NULL)
+        return WEIR_OK;
+    task->op->hook = *(void **)&hook;
+    task->op->hook_ctx = ctx;
+    return op_move(&task->op->slot, op_hook_set, 0, &change);
+}

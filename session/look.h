@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* look.h - a worker looks at operations, and does what their words ask for
+ *
+ * A *chunk* is what one worker does for one session without a word to anybody: it holds a place in the session (G3),
+ * counts on its stack, and gives the counts, the freed slots and the places of those who have left in one go. So per
+ * operation no step is paid but those of its own word.
+ *
+ * The order when a chunk ends: slots are given back (A4) before the session is left (G5), since after that it may be
+ * gone.
+ */
+#ifndef SESSION_LOOK_H
+#define SESSION_LOOK_H
+
+#include "session/session.h"
+#include "session/window.h"
+
+/* What an operation with results needs besides: the one that was given last, and those that wait. */
+struct op_stream {
+    weir_result result;                                        /* valid until it is acknowledged */
+    struct window window;
+};                                                             /* and its items behind it */
+
+/* On the stack of one worker. */
+struct chunk {
+    struct session *session;
+    struct slots *ops;
+    struct group *group;                                       /* the one whose slots are in freed */
+    uint64_t freed;                                            /* bits of slots whose words are free */
+    uint32_t left;                                        /* operations that have left, and are still counted in LIVE */
+    uint32_t steps;
+    weir_result unrun;                                         /* the final of what never ran: a template for sweeps */
+    struct chunk_counts {
+        uint64_t completed, failed, cancelled, timed_out, abandoned, posted, delivered, discarded;
+    } counts;
+};
+
+/* The caller is inside the session by one place, which chunk_end gives back. */
+void chunk_begin(struct chunk *c, struct session *s);
+void chunk_end(struct chunk *c);
+
+/* What follows a step that this worker made. */
+void chunk_note(struct chunk *c, struct group *group, uint32_t bit, uint64_t old, uint64_t new);
+
+/* Does what the operation's word asks for, until it asks for nothing; RUN at most once. */
+void look_at(struct chunk *c, struct group *group, uint32_t bit);
+
+/* deliver.c: what T11 gave the right to. word: before T11; now: after it. */
+void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, uint64_t now);
+
+/* The same for a sealed final of an operation that never ran, from the chunk's template: most of what a sweep ends. */
+void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint64_t now);
+
+/* hook.c: a cancel has made the hook due. */
+void call_hook(struct chunk *c, struct group *group, uint32_t bit);
+
+/* handle.c: what follows a step of a thread that looks at nothing itself. The operation may be over already. */
+void op_follow(struct op_ref *ref, const struct op_change *change);
+
+/* On the stack of the worker that calls the work function (run.c). */
+struct weir_task {
+    struct chunk *c;
+    struct group *group;
+    struct op *op;
+    struct op_cold *cold;
+    uint32_t bit;
+    bool deferred;                                             /* in this call or in one before */
+};
+
+/* run.c: QUEUED: call the work function, and deliver at once what is ready then. */
+void run(struct chunk *c, struct group *group, uint32_t bit);
+
+/* deliver.c: the window of an operation's cold row; NULL: no memory. Whoever may write there calls it. */
+struct op_stream *stream_of(const struct memory *memory, struct op *op, struct op_cold *cold);
+void stream_free(const struct memory *memory, struct op_cold *cold, uint32_t window);
+
+static inline struct op_cold *cold_of(const struct slots *ops, struct group *group, uint32_t bit)
+{
+    uint64_t place = atomic_load_explicit(&group->place, memory_order_relaxed);         /* fixed while it is ours */
+    return slots_cold(ops, place_first(place) + place_group(place) * GROUP_SLOTS + bit);
+}
+
+/* relaxed: written before T1, and by who may write the cold row, who then takes a step */
+static inline uint32_t traits_of(const struct op *op)
+{
+    return atomic_load_explicit(&op->traits, memory_order_relaxed);
+}
+
+static inline void traits_add(struct op *op, uint32_t bits)
+{
+    atomic_store_explicit(&op->traits, traits_of(op) | bits, memory_order_relaxed);
+}
+
+/* The value of the operation whose word this is. */
+weir_op op_value(const struct chunk *c, struct group *group, uint32_t bit, uint64_t word);
+
+#endif

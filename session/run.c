@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run.c - the work function's call, and what it may do inside it */
+#include "session/look.h"
+
+#include "core/verify.h"
+
+/* A newer epoch: the reason goes into the word, which decides from then on (C6). Its life is held by STACK. True:
+ * there is. */
+static bool act_on_epoch(struct chunk *c, struct op *op)
+{
+    uint32_t epoch = atomic_load_explicit(&op->epoch, memory_order_relaxed);            /* E1 */
+    uint32_t reason = cancel_applies(&c->session->cancel, epoch);
+    struct op_change change;
+    if (reason != 0)
+        (void)op_move(&op->slot, op_cancel, reason, &change);
+    return reason != 0;
+}
+
+/* Between calls of the work nobody but the next one reads these; the first call finds what the slot's last owner
+ * left. */
+static void fill_cold(struct op *op, struct op_cold *cold)
+{
+    if ((traits_of(op) & OP_RAN) != 0)
+        return;
+    cold->stream = NULL;
+    cold->message = NULL;
+    cold->data = NULL;
+    traits_add(op, OP_RAN);
+}
+
+static void returned(struct chunk *c, struct group *group, uint32_t bit, struct op_change *change, weir_status took,
+                     uint32_t traits)
+{
+    struct op *op = group_op(group, bit);
+    uint64_t word = change->old;
+    (void)op_return(change->old, traits, &word);
+    if (op_phase(change->old) == OP_DONE) {                /* abandoned, and its final is delivered: the rest is here */
+        const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);
+        if (kind->gone != NULL)
+            kind->gone(op->ctx);
+    }
+    if (took == WEIR_OK)
+        deliver(c, group, bit, word, change->new);
+    else
+        chunk_note(c, group, bit, change->old, change->new);
+}
+
+/* AGAIN, and nothing was called: a cancel of all came before the claim, so the library decides. */
+static weir_status call_work(struct chunk *c, struct group *group, struct op *op, uint32_t bit, bool deferred)
+{
+    struct weir_task task = {
+        .c = c, .group = group, .op = op, .bit = bit, .cold = cold_of(c->ops, group, bit), .deferred = deferred,
+    };
+    const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1: T2 */
+    if (act_on_epoch(c, op))
+        return WEIR_AGAIN;
+    fill_cold(op, task.cold);
+    weir_status status = kind->work(&task, op->ctx);
+    if (status != WEIR_AGAIN && !task.deferred) {              /* else the token decides, perhaps already */
+        task.cold->status = status;
+        traits_add(op, OP_ANSWERED);
+    }
+    return status;
+}
+
+void run(struct chunk *c, struct group *group, uint32_t bit)
+{
+    struct op *op = group_op(group, bit);
+    struct op_change change;
+    if (op_move(&op->slot, op_claim, 0, &change) != WEIR_OK)
+        return;
+    weir_status status = call_work(c, group, op, bit, op_has(change.new, OP_TOKEN));
+    uint32_t traits = traits_of(op) | (status == WEIR_AGAIN ? (uint32_t)OP_AGAIN : 0);
+    weir_status took = op_move(&op->slot, op_return_and_take, traits, &change);
+    returned(c, group, bit, &change, took, traits);
+}
+
+/* ---- inside ---- */
+
+weir_reason weir_task_cancelled(const weir_task *task)
+{
+    uint32_t reason = op_poll(&task->op->slot);
+    if (reason == 0 && act_on_epoch(task->c, task->op))
+        reason = op_poll(&task->op->slot);
+    return (weir_reason)reason;
+}
+
+/* The entry is written only if there is room for it; nobody but this thread takes room away. */
+static weir_status post(weir_task *task, struct window *window, struct window_item item, struct op_change *change)
+{
+    struct slot *slot = &task->op->slot;
+    uint32_t traits = traits_of(task->op);
+    for (;;) {
+        /* acquire: E4, the entry's last user is done with it */
+        uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+        bool full = op_held(word) >= window->size;
+        if (!full)
+            window_write(window, item.data, item.size);
+        weir_status status = op_move(slot, full ? op_want : op_post, traits, change);
+        if (status != WEIR_BUSY)
+            return status;
+    }
+}
+
+weir_status weir_task_post(weir_task *task, void *data, size_t size)
+{
+    struct op_change change;
+    if (task->deferred)                                        /* no longer the only poster */
+        return weir_token_post((weir_token){ handle_as(weir_task_op(task).bits, HANDLE_TOKEN) }, data, size);
+    if (weir_task_cancelled(task) != 0)
+        return WEIR_CANCELED;
+    struct op_stream *stream = stream_of(&task->c->session->all->app->memory, task->op, task->cold);
+    if (stream == NULL)
+        return WEIR_NO_MEMORY;
+    weir_status status = post(task, &stream->window, (struct window_item){ data, size }, &change);
+    if (status == WEIR_OK)
+        window_posted(&stream->window);
+    if ((op_duties(change.old, change.new) & OP_LOOK) != 0) {
+        roster_mark(task->group, UINT64_C(1) << task->bit);
+        session_wake_lane(task->group, task->c->session->all);
+    }
+    return status;
+}
+
+weir_status weir_task_explain(weir_task *task, const char *static_text)
+{
+    if (static_text == NULL)
+        return WEIR_INVALID;
+    task->cold->message = static_text;
+    return WEIR_OK;
+}
+
+weir_status weir_task_detail(weir_task *task, void *data, size_t size)
+{
+    if (task->cold->data != NULL)
+        return WEIR_ALREADY;
+    task->cold->data = data;
+    task->cold->size = size;
+    return WEIR_OK;
+}
+
+weir_op weir_task_op(const weir_task *task)
+{
+    return op_value(task->c, task->group, task->bit, atomic_load_explicit(&task->op->slot.word, memory_order_relaxed));
+}
+
+weir_session weir_task_session(const weir_task *task)
+{
+    return (weir_session){ task->c->session->handle };
+}

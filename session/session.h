@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session.h - what the library keeps of a session, and of all sessions of an application
+ *
+ * A session is a slot of the application's session table; its words are in session_word.h, its operations in four
+ * rosters, one per lane (roster.h), each with a node in the work queue (node.h). Memory is type-stable until the
+ * application ends.
+ *
+ * The life of a session's slot:
+ *
+ *      open: filled, then OPEN --> ... session_word.h ... --> CLOSED: session_complete, by the last to leave
+ *        --> the closed job: close callback --> session_end: rosters given back, FREE, waiters woken
+ *        --> the slot is given back by the last of: session_end, nodes that were still in a queue (S5), and threads
+ *            that waited, which read the report there
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/weir.h>
+
+#include "core/event.h"
+#include "session/node.h"
+#include "session/policy.h"
+#include "session/roster.h"
+#include "session/session_word.h"
+#include "workqueue/app.h"
+
+enum { SESSION_LANES = WEIR_BLOCKING + 1, SESSIONS_MAX = 1 << 20 };
+
+/* Counted by chunks of steps (look.h), so that no operation pays for it. */
+struct session_counts {
+    _Atomic uint64_t accepted, completed, failed, cancelled, timed_out, abandoned;   /* A: finals, by their status */
+    _Atomic uint64_t posted, delivered, discarded;                                   /* A: items */
+};
+
+/* I: fixed while the session lives, A: atomic, C: the closer that won, until it leaves; then who completes. */
+struct session_lane {
+    struct roster roster;
+    struct node node;
+    struct job job;                                            /* N: in a queue while the node says QUEUED */
+    struct session *session;                                   /* I */
+};
+
+struct session {
+    struct slot slot;                                          /* A: session_word.h */
+    struct session_cancel cancel;                              /* A */
+    struct sessions *all;                                      /* I */
+    uint64_t handle;                                           /* I */
+    const char *name;                                          /* I */
+    uint32_t index;                                            /* I */
+    uint32_t live_max;                                         /* I */
+    CACHE_ALIGNED struct session_counts counts;
+    struct policy policy;                                      /* A */
+    weir_closed_fn *closed;                                    /* C */
+    void *closed_ctx;                                          /* C */
+    weir_report report;                                        /* C */
+    struct job closed_job, sweep_job;
+    _Atomic uint32_t sweeps;                                   /* A: asked for and not begun */
+    _Atomic uint32_t holders;                                  /* A: of the slot: the session, nodes, waiters */
+    struct event ended;
+    CACHE_ALIGNED struct session_lane lanes[SESSION_LANES];
+};
+
+/* All of an application: app->above. */
+struct sessions {
+    struct app *app;                                           /* I */
+    struct slots ops, table;
+    _Atomic uint32_t open;                                     /* A: SHUT and how many; session.c */
+    struct event none_left;
+};
+
+static inline struct sessions *sessions_of(const struct app *app) { return app->above; }
+
+/* A call's stay: the application, and the slot that the handle names. The slot may be another session's by the time. */
+struct session_ref {
+    struct app_ref app;
+    struct session *session;
+};
+weir_status session_find(uint64_t bits, struct session_ref *ref);
+
+/* The same for an operation: its row, its group. */
+struct op_ref {
+    struct app_ref app;
+    struct sessions *all;
+    struct op *op;
+    struct group *group;
+    uint32_t index;
+};
+weir_status op_find(uint64_t bits, enum handle_kind kind, struct op_ref *ref);
+
+/* Something in the group's ready map is new: the node of its lane is pushed, if it has to be. */
+void session_wake_lane(struct group *group, struct sessions *all);
+
+/* The last one has left (session_leave was true). */
+void session_complete(struct session *s);
+
+/* Leaves, and completes if that was the last. The session may be gone afterwards. */
+void session_out(struct session *s, uint32_t count);
+
+/* A node of an ended session was popped. */
+void session_release_slot(struct session *s);
+
+/* Cancels everything accepted so far, and asks for a sweep. The caller is inside. */
+void session_cancel_all(struct session *s, uint32_t reason);
+
+/* Job functions. */
+weir_job_fn node_run, sweep_run, closed_run;
+
+#endif

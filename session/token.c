@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* token.c - work that ends later than its function returns: posting and completing from any thread (T6, T7, T8) */
+#include "session/look.h"
+
+weir_status weir_task_defer(weir_task *task, weir_token *out)
+{
+    struct op_change change;
+    if (weir_task_cancelled(task) != 0)
+        return WEIR_CANCELED;
+    /* before T8: from then on the token's holder may decide, and this function must not write the outcome over his */
+    bool before = task->deferred;
+    task->deferred = true;
+    weir_status status = op_move(&task->op->slot, op_defer, 0, &change);
+    if (status == WEIR_OK)
+        out->bits = handle_as(weir_task_op(task).bits, HANDLE_TOKEN);
+    else
+        task->deferred = before;
+    return status;
+}
+
+static struct session *session_of(struct op_ref *ref)
+{
+    /* relaxed: while a token's call is inside HOLD, or the word has not changed, it is the operation's session */
+    uint64_t handle = atomic_load_explicit(&ref->group->session, memory_order_relaxed);
+    return (struct session *)slots_at(&ref->all->table, handle_slot(handle));
+}
+
+/* A newer epoch: the reason goes into the word first (C6). Late or wrong, it finds another generation. */
+static void act_on_epoch(struct op_ref *ref, uint64_t token)
+{
+    struct op_change change;
+    struct session *s = session_of(ref);
+    /* acquire: T1; the epoch is of this life or the step below is refused */
+    if (s == NULL || !slot_word_matches(atomic_load_explicit(&ref->op->slot.word, memory_order_acquire), token))
+        return;
+    uint32_t reason = cancel_applies(&s->cancel, atomic_load_explicit(&ref->op->epoch, memory_order_relaxed));
+    if (reason != 0 && op_move_at(&ref->op->slot, token, op_cancel, reason, &change) == WEIR_OK)
+        op_follow(ref, &change);
+}
+
+/* Inside HOLD. */
+static weir_status write_item(struct op_ref *ref, struct op_stream **stream, void *data, size_t size)
+{
+    struct op_cold *cold = slots_cold(&ref->all->ops, ref->index);
+    *stream = stream_of(&ref->all->app->memory, ref->op, cold);
+    if (*stream == NULL)
+        return WEIR_NO_MEMORY;
+    window_write(&(*stream)->window, data, size);
+    return WEIR_OK;
+}
+
+static weir_status post(struct op_ref *ref, uint64_t token, void *data, size_t size)
+{
+    struct op_change change;
+    struct op_stream *stream;
+    weir_status status = op_move_at(&ref->op->slot, token, op_hold_to_post, traits_of(ref->op), &change);
+    if (status != WEIR_OK)
+        return status;
+    status = write_item(ref, &stream, data, size);
+    op_step_fn *commit = status == WEIR_OK ? op_commit_post : op_commit_complete;       /* or only -HOLD */
+    if (status == WEIR_OK)
+        window_posted(&stream->window);                    /* if T7 refuses, a cancel has won, and nobody posts again */
+    weir_status committed = op_move(&ref->op->slot, commit, 0, &change);
+    op_follow(ref, &change);                                   /* the operation may be over by now */
+    return status != WEIR_OK ? status : committed;
+}
+
+weir_status weir_token_post(weir_token token, void *data, size_t size)
+{
+    struct op_ref ref;
+    weir_status status = op_find(token.bits, HANDLE_TOKEN, &ref);
+    if (status != WEIR_OK)
+        return status;
+    act_on_epoch(&ref, token.bits);
+    status = post(&ref, token.bits, data, size);
+    app_leave(&ref.app);
+    return status;
+}
+
+weir_status weir_token_complete(weir_token token, weir_status result, void *data, size_t size)
+{
+    struct op_ref ref;
+    struct op_change change;
+    if (result == WEIR_AGAIN)
+        return WEIR_INVALID;
+    weir_status status = op_find(token.bits, HANDLE_TOKEN, &ref);
+    if (status != WEIR_OK)
+        return status;
+    act_on_epoch(&ref, token.bits);
+    status = op_move_at(&ref.op->slot, token.bits, op_hold_to_complete, 0, &change);
+    if (status == WEIR_OK) {
+        struct op_cold *cold = slots_cold(&ref.all->ops, ref.index);
+        cold->status = result;
+        cold->data = data;
+        cold->size = size;
+        traits_add(ref.op, OP_ANSWERED);
+        (void)op_move(&ref.op->slot, op_commit_complete, 0, &change);                   /* E5 */
+        op_follow(&ref, &change);
+    }
+    app_leave(&ref.app);
+    return status;
+}
