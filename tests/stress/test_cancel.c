@@ -12,7 +12,7 @@
 #include "tests/support/app_fixture.h"
 #include "tests/support/stress.h"
 
-enum { THREADS = 2, ITEMS = 300 };
+enum { THREADS = 2, ITEMS = 16 };
 
 struct item {
     weir_timer timer;
@@ -93,7 +93,7 @@ static void run_round(struct stress *s, struct item *items)
         cancellers[i] = (struct canceller){items, test_random(&s->random), 0, &stop};
         threads[i] = thread_start(keep_cancelling, &cancellers[i]);
     }
-    for (int turn = 0; turn < 10 * ITEMS; turn++) {
+    for (int turn = 0; turn < 4000; turn++) {
         struct item *item = &items[stress_below(s, ITEMS)];
         if (atomic_load_explicit(&item->alive, memory_order_acquire) != 0)
             continue;
