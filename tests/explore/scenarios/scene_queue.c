@@ -2,7 +2,8 @@
 /* scene_queue.c - workqueue/queue.h and reply.h: order, exactly once, one at a time, and the last of all
  *
  * The jobs write one plain word without any protection, as jobs of a serial queue may: if two ran at once, or one did
- * not see what the one before did (E8), that would be a race. *
+ * not see what the one before did (E8), that would be a race.
+ *
  * "kills" names mutants that the search was tried with and finds. Two releases of the reply word it does not miss,
  * defer's and settle's: whoever reads those words next got the same by the token, or by the queue's own order. */
 #include "tiny_app.h"
