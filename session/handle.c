@@ -10,8 +10,14 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
     if ((duties & OP_WAKE) != 0)
         event_post(&ref->group->pulled);
     if ((duties & OP_LOOK) != 0) {
+        uint32_t steps = op_steps(change->new) & ~op_steps(change->old);
+        struct session *s = (struct session *)slots_at(&ref->all->table, handle_slot(handle));
         roster_mark(ref->group, UINT64_C(1) << bit);
         session_wake_lane(ref->group, ref->all);
+        if (s != NULL && (steps & OP_STEP_HOOK) != 0)          /* C7; perhaps another session's by now: no harm */
+            rescue_hooks(ref->all, s);
+        if (s != NULL && (steps & (OP_STEP_DELIVER | OP_STEP_DROP)) != 0)
+            rescue_later(ref->all, s);
     }
     if ((duties & OP_FREED) != 0) {
         if ((traits_of(ref->op) & OP_RAN) != 0) {

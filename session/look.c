@@ -10,7 +10,11 @@ enum { LOOK_STEPS = 64, PREFETCH_AHEAD = 12 };
 
 void chunk_begin(struct chunk *c, struct session *s)
 {
-    *c = (struct chunk){ .session = s, .ops = &s->all->ops };
+    const struct worker *self = worker_self();
+    uint32_t may = OP_STEP_DELIVER | OP_STEP_DROP | OP_STEP_HOOK;
+    if (self->kind != WORKER_CONTROL)
+        may |= OP_STEP_RUN;
+    *c = (struct chunk){ .session = s, .ops = &s->all->ops, .may = may };
 }
 
 static void give_slots(struct chunk *c)
@@ -102,14 +106,16 @@ static bool take(struct chunk *c, struct group *group, uint32_t bit)
 void look_at(struct chunk *c, struct group *group, uint32_t bit)
 {
     struct op *op = group_op(group, bit);
+    uint32_t may = c->may;
     for (bool ran = false;;) {
         uint64_t word = atomic_load_explicit(&op->slot.word, memory_order_acquire);     /* E1..E5, as op_move */
-        uint32_t steps = op_steps(word);
+        uint32_t steps = op_steps(word) & may;
         if ((steps & (OP_STEP_DELIVER | OP_STEP_DROP)) != 0)
             (void)take(c, group, bit);
-        else if ((steps & OP_STEP_HOOK) != 0)
+        else if ((steps & OP_STEP_HOOK) != 0) {
             call_hook(c, group, bit);
-        else if ((steps & OP_STEP_RUN) != 0 && !ran) {
+            may |= OP_STEP_DELIVER | OP_STEP_DROP;             /* the hook may be all that held the final back */
+        } else if ((steps & OP_STEP_RUN) != 0 && !ran) {
             run(c, group, bit);
             ran = true;
         } else
@@ -175,6 +181,21 @@ void node_run(weir_job *job, weir_status status)
     chunk_end(&c);
 }
 
+/* The marks stay for a worker: some of them may be of work to be run, and a mark too many costs only a look. */
+void look_at_all(struct chunk *c)
+{
+    for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
+        struct roster *r = &c->session->lanes[lane].roster;
+        for (uint32_t i = 0, numbers = roster_groups(r); i < numbers; i++) {
+            struct group *group = roster_group(r, i);
+            uint64_t rest = group != NULL ? map_look(&group->leaf[ROSTER_READY]) : 0;
+            for (; rest != 0; rest &= rest - 1)
+                look_at(c, group, (uint32_t)__builtin_ctzll(rest));
+            flush(c);
+        }
+    }
+}
+
 /* ---- sweeps ---- */
 
 /* The template of finals for a reason, when it is another one than before. */
@@ -238,13 +259,12 @@ static void sweep_group(struct chunk *c, struct group *group)
     flush(c);
 }
 
-void sweep_run(weir_job *job, weir_status status)
+void session_sweep(struct session *s)
 {
-    struct session *s = job->ctx;
     struct chunk c;
-    (void)status;
-    (void)atomic_exchange_explicit(&s->sweeps, 0, memory_order_acq_rel); /* sees every epoch raised for it */
-    chunk_begin(&c, s);
+    if (atomic_exchange_explicit(&s->sweeps, 0, memory_order_seq_cst) == 0)             /* O5 */
+        return;
+    chunk_begin(&c, s);                                        /* in the place that was taken for the sweep */
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
         struct roster *r = &s->lanes[lane].roster;
         uint32_t numbers = roster_groups(r);
@@ -257,4 +277,15 @@ void sweep_run(weir_job *job, weir_status status)
     if (session_is_shut(atomic_load_explicit(&s->slot.word, memory_order_acquire)))     /* G2 */
         (void)session_advance(&s->slot, SESSION_WAITING);
     chunk_end(&c);
+}
+
+void sweep_run(weir_job *job, weir_status status)
+{
+    struct session *s = job->ctx;
+    uint32_t generation;
+    (void)status;
+    if (node_pop(&s->sweep_node, &generation) == NODE_LAST)
+        session_release_slot(s);
+    else
+        session_sweep(s);
 }

@@ -28,6 +28,7 @@ struct chunk {
     uint64_t freed;                                            /* bits of slots whose words are free */
     uint32_t left;                                        /* operations that have left, and are still counted in LIVE */
     uint32_t steps;
+    uint32_t may;                                              /* enum op_steps; the control thread does not RUN */
     weir_result unrun;                                         /* the final of what never ran: a template for sweeps */
     struct chunk_counts {
         uint64_t completed, failed, cancelled, timed_out, abandoned, posted, delivered, discarded;
@@ -43,6 +44,9 @@ void chunk_note(struct chunk *c, struct group *group, uint32_t bit, uint64_t old
 
 /* Does what the operation's word asks for, until it asks for nothing; RUN at most once. */
 void look_at(struct chunk *c, struct group *group, uint32_t bit);
+
+/* Whatever is marked in the session's ready maps, as far as the chunk may. Takes no mark away. */
+void look_at_all(struct chunk *c);
 
 /* deliver.c: what T11 gave the right to. word: before T11; now: after it. */
 void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, uint64_t now);

@@ -7,6 +7,10 @@
  *   O2 gone          release   the count goes down after the last touch; acquire in above_close
  *   O3 hold          acquire   holders, from another number than 0: the count down (acq_rel) of who held the slot
  *                              before; what they read of the last owner is read
+ *   O4 closed due    seq_cst   closed_due, of one writer; who takes it away, a job or the control thread, sees all that
+ *                              was done for the session; then the node is looked at: N1, N2 of node.h
+ *   O5 sweeps        seq_cst   raised after K1, then N1; the job does N2, then takes them: at least one sees the other,
+ *                              and who takes them sees every epoch that was raised for them
  */
 #include "session/session.h"
 
@@ -85,11 +89,16 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     s->index = index;
     s->handle = handle_make(HANDLE_SESSION, all->app->place.index, index, generation);
     s->name = options->name;
-    s->live_max = options->live_max != 0 ? options->live_max : SESSION_LIVE_MAX;
+    uint32_t live_max = options->live_max != 0 ? options->live_max : SESSION_LIVE_MAX;
+    atomic_store_explicit(&s->live_max, live_max, memory_order_relaxed);
     s->closed = NULL;
     s->counts = (struct session_counts){ 0 };
     atomic_store_explicit(&s->sweeps, 0, memory_order_relaxed);            /* published by the word, as all of these */
+    atomic_store_explicit(&s->closed_due, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
     atomic_store_explicit(&s->holders, 1, memory_order_relaxed);
+    node_begin(&s->closed_node, generation);
+    node_begin(&s->sweep_node, generation);
     job_init_internal(&s->closed_job, closed_run, s, WEIR_HIGH);
     job_init_internal(&s->sweep_job, sweep_run, s, WEIR_HIGH);
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
@@ -167,15 +176,22 @@ void session_release_slot(struct session *s)
     count_out(all);
 }
 
+static void end_node(struct session *s, struct node *node)
+{
+    atomic_fetch_add_explicit(&s->holders, 1, memory_order_relaxed);                    /* before N3 lets it go */
+    if (node_end(node))
+        atomic_fetch_sub_explicit(&s->holders, 1, memory_order_relaxed);                /* this thread has one more */
+}
+
 /* After the close callback: the last touch but for nodes that are in a queue. */
 static void end(struct session *s)
 {
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
         roster_fini(&s->lanes[lane].roster);
-        atomic_fetch_add_explicit(&s->holders, 1, memory_order_relaxed);                /* before N3 lets it go */
-        if (node_end(&s->lanes[lane].node))
-            atomic_fetch_sub_explicit(&s->holders, 1, memory_order_relaxed);            /* this thread has one more */
+        end_node(s, &s->lanes[lane].node);
     }
+    end_node(s, &s->closed_node);
+    end_node(s, &s->sweep_node);
     uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_relaxed);          /* nobody else changes it */
     /* release: G6; what everybody did, and the callback, happens before who finds the session gone (E7) */
     atomic_store_explicit(&s->slot.word, slot_word_next(word), memory_order_release);
@@ -204,22 +220,39 @@ static void fill_report(struct session *s, weir_report *r)
     r->outcome = r->cancelled + r->timed_out != 0 ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_CLEAN;
 }
 
+void session_call_closed(struct session *s)
+{
+    if (atomic_exchange_explicit(&s->closed_due, 0, memory_order_seq_cst) == 0)         /* O4 */
+        return;
+    s->closed(&s->report, s->closed_ctx);
+    end(s);
+}
+
 void closed_run(weir_job *job, weir_status status)
 {
     struct session *s = job->ctx;
+    uint32_t generation;
     (void)status;
-    s->closed(&s->report, s->closed_ctx);
-    end(s);
+    if (node_pop(&s->closed_node, &generation) == NODE_LAST)
+        session_release_slot(s);                               /* the control thread was faster */
+    else
+        session_call_closed(s);
 }
 
 void session_complete(struct session *s)
 {
     fill_report(s, &s->report);
     weir_assert(s->report.posted == s->report.delivered + s->report.discarded);
-    if (s->closed != NULL)
-        app_push(s->all->app, WEIR_HIGH, &s->closed_job);
-    else
+    if (s->closed == NULL) {
         end(s);
+        return;
+    }
+    struct sessions *all = s->all;
+    uint32_t generation = handle_generation(s->handle);
+    atomic_store_explicit(&s->closed_due, 1, memory_order_seq_cst);                     /* O4: now it may end */
+    if (node_schedule(&s->closed_node, generation))
+        app_push(all->app, WEIR_HIGH, &s->closed_job);
+    rescue_later(all, s);
 }
 
 void session_out(struct session *s, uint32_t count)
@@ -233,11 +266,14 @@ void session_out(struct session *s, uint32_t count)
 void session_cancel_all(struct session *s, uint32_t reason)
 {
     cancel_raise(&s->cancel, reason);
-    /* acq_rel: the sweep that counts this down sees the epoch */
-    if (atomic_fetch_add_explicit(&s->sweeps, 1, memory_order_acq_rel) != 0)
-        return;                                                /* one that has not begun yet will see it, too */
     (void)session_visit(&s->slot, s->handle);          /* the sweep's own place; the caller is inside, so it is there */
-    app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
+    if (atomic_fetch_add_explicit(&s->sweeps, 1, memory_order_seq_cst) != 0) {          /* O5 */
+        session_out(s, 1);                                     /* one that has not begun yet will see it, too */
+        return;
+    }
+    if (node_schedule(&s->sweep_node, handle_generation(s->handle)))
+        app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
+    rescue_later(s->all, s);
 }
 
 static weir_status close_session(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason)
@@ -369,6 +405,7 @@ weir_status above_init(struct app *app)
         goto fail_ops;
     all->app = app;
     app->above = all;
+    rescue_init(all);
     return WEIR_OK;
 fail_ops:    slots_fini(&all->ops);
 fail_memory: memory_free(&app->memory, all, sizeof(*all));

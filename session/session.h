@@ -5,6 +5,10 @@
  * rosters, one per lane (roster.h), each with a node in the work queue (node.h). Memory is type-stable until the
  * application ends.
  *
+ * What is to be done for a session stands in its words (sweeps, closed_due, the rosters' ready maps), not in the jobs
+ * that are in queues: those only bring a worker along. So the control thread can do it as well (rescue.c), and a job
+ * that comes late finds nothing to do.
+ *
  * The life of a session's slot:
  *
  *      open: filled, then OPEN --> ... session_word.h ... --> CLOSED: session_complete, by the last to leave
@@ -51,18 +55,24 @@ struct session {
     uint64_t handle;                                           /* I */
     const char *name;                                          /* I */
     uint32_t index;                                            /* I */
-    uint32_t live_max;                                         /* I */
+    _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
     CACHE_ALIGNED struct session_counts counts;
     struct policy policy;                                      /* A */
     weir_closed_fn *closed;                                    /* C */
     void *closed_ctx;                                          /* C */
     weir_report report;                                        /* C */
-    struct job closed_job, sweep_job;
+    struct node closed_node, sweep_node;
+    struct job closed_job, sweep_job;                          /* N: in a queue while their nodes say QUEUED */
     _Atomic uint32_t sweeps;                                   /* A: asked for and not begun */
+    _Atomic uint32_t closed_due;                               /* A: 1 from completion until somebody begins the end */
+    _Atomic uint32_t attention;                                /* A: enum session_attention, for the control thread */
     _Atomic uint32_t holders;                                  /* A: of the slot: the session, nodes, waiters */
     struct event ended;
     CACHE_ALIGNED struct session_lane lanes[SESSION_LANES];
 };
+
+/* What the control thread is asked to look for. */
+enum session_attention { ATTENTION_HOOKS = 1, ATTENTION_RESCUE = 2 };
 
 /* All of an application: app->above. */
 struct sessions {
@@ -70,6 +80,8 @@ struct sessions {
     struct slots ops, table;
     _Atomic uint32_t open;                                     /* A: SHUT and how many; session.c */
     struct event none_left;
+    _Atomic uint32_t watch;                                    /* A: rescue.c */
+    struct timer watch_timer;                                  /* who made watch ARMED, until it is over */
 };
 
 static inline struct sessions *sessions_of(const struct app *app) { return app->above; }
@@ -106,7 +118,23 @@ void session_release_slot(struct session *s);
 /* Cancels everything accepted so far, and asks for a sweep. The caller is inside. */
 void session_cancel_all(struct session *s, uint32_t reason);
 
+/* Begin what is due, if nobody has: on a thread of the application. Of whatever session is in the slot. */
+void session_sweep(struct session *s);
+void session_call_closed(struct session *s);
+
 /* Job functions. */
 weir_job_fn node_run, sweep_run, closed_run;
+
+/* ---- rescue.c ---- */
+
+void rescue_init(struct sessions *all);
+
+/* The session may have ended by now, and its slot be another's: then that one is looked at, in vain. */
+
+/* A cancel has made a hook due: now. */
+void rescue_hooks(struct sessions *all, struct session *s);
+
+/* A sweep, a final or a close callback is due: in a millisecond, if no worker has taken it by then. */
+void rescue_later(struct sessions *all, struct session *s);
 
 #endif

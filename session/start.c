@@ -76,8 +76,9 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
         return status;
     struct session *s = ref.session;
     uint32_t epoch = cancel_now(&s->cancel);                   /* before G1: see session_word.h C6 */
-    /* read before G1: fixed from the session's opening on, and if the handle is not this session's, G1 fails */
-    status = session_enter(&s->slot, session.bits, 1, s->live_max);
+    /* relaxed: fixed from the session's opening on, and if the handle is not this session's, G1 fails */
+    uint32_t live_max = atomic_load_explicit(&s->live_max, memory_order_relaxed);
+    status = session_enter(&s->slot, session.bits, 1, live_max);
     if (status == WEIR_OK) {
         uint32_t lane = options->lane != WEIR_NORMAL ? options->lane
                       : (kind->flags & WEIR_BLOCKS) != 0 ? WEIR_BLOCKING : WEIR_NORMAL;

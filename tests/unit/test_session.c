@@ -341,8 +341,6 @@ static const weir_kind hooked = { .size = sizeof(weir_kind), .work = work_until_
 static void a_cancel_calls_the_hook_of_running_work(void **unused)
 {
     (void)unused;
-    if (test_workers() < 2)
-        return;                                                /* the control thread does not help yet */
     forget();
     hooks = 0;
     weir_session s = open_session();

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rescue.c - the control thread does what no worker has come to (C7)
+ *
+ * With every worker stuck in work functions, a cancel would help nobody: the hook that unblocks them would wait for a
+ * worker. So the control thread calls hooks of running work as soon as a cancel makes them due, and what else ends
+ * things, sweeps, finals, drops and close callbacks, when nobody has taken them within a millisecond. A worker may be
+ * faster, or come at the same time: words decide who does what. It never calls a work function.
+ *
+ * Which sessions want it, their attention bits say. The millisecond is one internal timer for all of them, armed by
+ * the first who has something to be watched; when it is over, whatever is still there is done, also what came a moment
+ * ago. With a stepped clock there is no millisecond, and the control thread is asked at once.
+ *
+ *   step          order     partner
+ *   W1 attend     seq_cst   W2: sets the session's bit, by a read-modify-write, then looks at watch; IDLE: arms it
+ *   W2 serve      seq_cst   W1: makes watch IDLE, then looks at the bits: at least one of the two sees the other. Who
+ *                           takes a bit away sees what the attender marked before
+ *
+ * Rejected: a timer for each session (armed and disarmed by each close, for nothing); asking the control thread at once
+ * for everything (a wake-up for each final that a token completes).
+ */
+#include "session/look.h"
+
+enum { WATCH_IDLE, WATCH_ARMED };
+
+#define RESCUE_AFTER_NS INT64_C(1000000)
+
+/* On the control thread. */
+static void serve_session(struct session *s, uint32_t attention)
+{
+    struct chunk c;
+    uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_acquire);          /* G6 */
+    if (slot_word_is_free(word))
+        return;
+    if ((attention & ATTENTION_RESCUE) != 0) {
+        session_call_closed(s);
+        session_sweep(s);
+    }
+    if (session_visit(&s->slot, handle_make(HANDLE_SESSION, 0, 0, slot_word_generation(word))) != WEIR_OK)
+        return;
+    chunk_begin(&c, s);
+    if ((attention & ATTENTION_RESCUE) == 0)
+        c.may = OP_STEP_HOOK;
+    look_at_all(&c);
+    chunk_end(&c);
+}
+
+static void serve(struct sessions *all, uint32_t attention)
+{
+    struct session *s;
+    bool returned __attribute__((cleanup(worker_verify_returned))) = false;            /* R10 */
+    for (uint32_t i = 0; (s = (struct session *)slots_at(&all->table, i)) != NULL; i++) {
+        if ((atomic_load_explicit(&s->attention, memory_order_seq_cst) & attention) == 0)                  /* W2 */
+            continue;
+        uint32_t bits = atomic_fetch_and_explicit(&s->attention, ~attention, memory_order_seq_cst);        /* W2 */
+        serve_session(s, bits & attention);
+    }
+    returned = true;                                           /* NOLINT: read by its cleanup */
+}
+
+static void serve_hooks(void *all)
+{
+    serve(all, ATTENTION_HOOKS);
+}
+
+static void serve_rescue(void *ctx)
+{
+    struct sessions *all = ctx;
+    atomic_store_explicit(&all->watch, WATCH_IDLE, memory_order_seq_cst);                                  /* W2 */
+    serve(all, ATTENTION_RESCUE);
+}
+
+/* On whichever thread has the timers. */
+static void watch_over(weir_job *job, weir_status status)
+{
+    struct sessions *all = job->ctx;
+    if (status == WEIR_OK)                                     /* else there are no sessions any more */
+        control_request(&all->app->control, CONTROL_RESCUE);
+}
+
+void rescue_init(struct sessions *all)
+{
+    control_handle(&all->app->control, CONTROL_HOOKS, serve_hooks, all);
+    control_handle(&all->app->control, CONTROL_RESCUE, serve_rescue, all);
+}
+
+static void attend(struct session *s, uint32_t attention)
+{
+    atomic_fetch_or_explicit(&s->attention, attention, memory_order_seq_cst);                              /* W1 */
+}
+
+void rescue_hooks(struct sessions *all, struct session *s)
+{
+    attend(s, ATTENTION_HOOKS);
+    control_request(&all->app->control, CONTROL_HOOKS);
+}
+
+void rescue_later(struct sessions *all, struct session *s)
+{
+    struct app *app = all->app;
+    attend(s, ATTENTION_RESCUE);
+    uint32_t idle = WATCH_IDLE;
+    if (atomic_load_explicit(&all->watch, memory_order_seq_cst) != WATCH_IDLE                              /* W1 */
+        || !atomic_compare_exchange_strong_explicit(&all->watch, &idle, WATCH_ARMED, memory_order_seq_cst, /* W1 */
+                                                    memory_order_relaxed))
+        return;
+    if (clock_is_manual(&app->clock)) {
+        control_request(&app->control, CONTROL_RESCUE);
+        return;
+    }
+    timer_init_internal(&all->watch_timer, watch_over, all);
+    timers_arm(&app->timers, &all->watch_timer, time_add(clock_now(&app->clock), RESCUE_AFTER_NS), 0);
+}
