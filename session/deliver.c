@@ -165,6 +165,8 @@ static void deliver_final(struct delivery *d)
 {
     weir_result on_stack, *r;
     bool acks_later = op_acks_later(d->word, d->traits);
+    if (d->op->extra != NULL)
+        deadline_over(d->op->extra);
     /* with manual acknowledgement the result outlives the callback; without memory for that, only a window's could
      * fail */
     r = fill(d, acks_later && d->ran && d->cold->stream != NULL ? &d->cold->stream->result : &on_stack);
@@ -187,6 +189,8 @@ void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
     weir_result r = c->unrun;                                /* a copy: the user's callback gets no template to spoil */
     r.op.bits = value;
     r.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                       /* E1 */
+    if (op->extra != NULL)
+        deadline_over(op->extra);
     if (kind->on_result != NULL)
         kind->on_result(&r, op->ctx);
     if (kind->gone != NULL)

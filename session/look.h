@@ -54,6 +54,14 @@ void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, 
 /* The same for a sealed final of an operation that never ran, from the chunk's template: most of what a sweep ends. */
 void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint64_t now);
 
+/* deadline.c. make: NULL, no memory; unmake: it was not armed. arm: before T1, and published after it. over: by who
+ * delivers the final. */
+struct op_extra *deadline_make(struct sessions *all);
+void deadline_unmake(struct op_extra *extra);
+void deadline_arm(struct op_extra *extra, uint64_t handle, int64_t timeout_ns);
+void deadline_published(struct op_extra *extra);
+void deadline_over(struct op_extra *extra);
+
 /* hook.c: a cancel has made the hook due. */
 void call_hook(struct chunk *c, struct group *group, uint32_t bit);
 

@@ -89,6 +89,7 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     s->index = index;
     s->handle = handle_make(HANDLE_SESSION, all->app->place.index, index, generation);
     s->name = options->name;
+    s->timeout_ns = options->timeout_ns != 0 ? options->timeout_ns : WEIR_FOREVER;
     uint32_t live_max = options->live_max != 0 ? options->live_max : SESSION_LIVE_MAX;
     atomic_store_explicit(&s->live_max, live_max, memory_order_relaxed);
     s->closed = NULL;
@@ -154,7 +155,7 @@ weir_status weir_session_open(weir_app app, const weir_session_options *options,
     static const weir_session_options defaults = { .size = sizeof(defaults) };
     struct app_ref ref;
     options = options != NULL ? options : &defaults;
-    if (out == NULL || options->size < sizeof(*options))
+    if (out == NULL || options->size < sizeof(*options) || options->timeout_ns < 0)
         return WEIR_INVALID;
     weir_status status = app_enter(app.bits, HANDLE_APP, &ref);
     if (status != WEIR_OK)

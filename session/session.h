@@ -54,6 +54,7 @@ struct session {
     struct sessions *all;                                      /* I */
     uint64_t handle;                                           /* I */
     const char *name;                                          /* I */
+    int64_t timeout_ns;                                        /* I: of operations that have none of their own */
     uint32_t index;                                            /* I */
     _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
     CACHE_ALIGNED struct session_counts counts;

@@ -8,7 +8,7 @@ static weir_status check(const weir_kind *kind, const weir_op_options *options)
 {
     if (kind == NULL || kind->size < sizeof(*kind) || kind->work == NULL || kind->window > WEIR_WINDOW_MAX)
         return WEIR_INVALID;
-    if (options->size < sizeof(*options) || options->lane > WEIR_BLOCKING)
+    if (options->size < sizeof(*options) || options->lane > WEIR_BLOCKING || options->timeout_ns < 0)
         return WEIR_INVALID;
     return kind->on_result != NULL ? WEIR_OK : WEIR_INVALID;
 }
@@ -21,7 +21,8 @@ static uint32_t traits_from(const weir_kind *kind)
     return traits | (kind->drop != NULL ? (uint32_t)OP_DROPS : 0);
 }
 
-static void fill(struct op *op, const weir_kind *kind, void *ctx, const weir_op_options *options, uint32_t epoch)
+static void fill(struct op *op, const weir_kind *kind, void *ctx, const weir_op_options *options, uint32_t epoch,
+                 struct op_extra *extra)
 {
     /* relaxed: T1 publishes them; atomics for readers with an old handle */
     atomic_store_explicit(&op->kind, kind, memory_order_relaxed);
@@ -29,7 +30,7 @@ static void fill(struct op *op, const weir_kind *kind, void *ctx, const weir_op_
     atomic_store_explicit(&op->traits, traits_from(kind), memory_order_relaxed);
     op->ctx = ctx;
     atomic_store_explicit(&op->epoch, epoch, memory_order_relaxed);
-    op->extra = NULL;
+    op->extra = extra;
 }
 
 /* The caller is inside the session for the new operation. From T1 on that may end, and the session with it; what is
@@ -39,12 +40,18 @@ static weir_status start(struct session *s, uint64_t session, uint32_t lane, con
 {
     uint32_t index;
     struct app *app = s->all->app;
+    struct op_extra *extra = NULL;
+    int64_t timeout_ns = options->timeout_ns != 0 ? options->timeout_ns : s->timeout_ns;
+    if (timeout_ns != WEIR_FOREVER && (extra = deadline_make(s->all)) == NULL)
+        return WEIR_NO_MEMORY;
     weir_status status = roster_take(&s->lanes[lane].roster, &index);
-    if (status != WEIR_OK)
+    if (status != WEIR_OK) {
+        deadline_unmake(extra);
         return status;
+    }
     struct group *group = group_of(&s->all->ops, index);
     struct op *op = group_op(group, index % GROUP_SLOTS);
-    fill(op, kind, ctx, options, epoch);
+    fill(op, kind, ctx, options, epoch, extra);
     uint32_t generation = slot_word_generation(atomic_load_explicit(&op->slot.word, memory_order_relaxed)); /* ours */
     uint64_t value = handle_make(HANDLE_OP, s->all->app->place.index, index, generation);
     if ((kind->flags & WEIR_MANUAL_ACK) != 0) {
@@ -55,8 +62,12 @@ static weir_status start(struct session *s, uint64_t session, uint32_t lane, con
     }
     if (out != NULL)
         out->bits = value;
+    if (extra != NULL)
+        deadline_arm(extra, value, timeout_ns);
     op_publish(&op->slot, out != NULL, kind->on_result == NULL);                        /* T1, E1 */
     roster_mark(group, group_bit(index));                                               /* K3, with the sweep */
+    if (extra != NULL)
+        deadline_published(extra);
     uint32_t reason = cancel_applies(&s->cancel, epoch);
     struct op_change change;
     if (reason != 0)                                           /* the sweep may have been here before T1 */

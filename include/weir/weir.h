@@ -118,6 +118,7 @@ typedef struct weir_kind {
 
 typedef struct weir_op_options {
     size_t size;
+    int64_t timeout_ns;        /* from now, also while it waits (C5); 0: the session's default; WEIR_FOREVER: none */
     uint64_t tag;              /* yours; shows in results */
     uint8_t lane;              /* WEIR_NORMAL, ... */
 } weir_op_options;
@@ -139,7 +140,7 @@ typedef struct weir_op_options {
  *         WEIR_CLOSED    the session was closed before (S1)
  *         WEIR_LIMIT     live_max of the session, or of the application's operations: 2^24 / 64 * 63
  *         WEIR_NO_MEMORY
- *         WEIR_INVALID   @kind without work or on_result, too small, window too large; a bad lane
+ *         WEIR_INVALID   @kind without work or on_result, too small, window too large; a bad lane or time-out
  *         On anything but WEIR_OK nothing was started, nothing will be called.
  */
 WEIR_API WEIR_MUST_USE weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx,
@@ -282,6 +283,7 @@ typedef struct weir_session_options {
     const char *name;          /* kept by reference */
     uint32_t reserve;          /* operations for which room is made now, so that starting them allocates nothing */
     uint32_t live_max;         /* most operations at a time; 0: no limit of its own (Q4) */
+    int64_t timeout_ns;        /* default deadline of its operations; 0: none */
 } weir_session_options;
 
 /**

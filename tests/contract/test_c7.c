@@ -10,6 +10,7 @@
 
 #include <weir/weir.h>
 
+#include "tests/support/app_fixture.h"
 #include "tests/support/support.h"
 
 static weir_app app;
@@ -136,6 +137,26 @@ static void closing_the_application_ends_a_read_on_the_only_worker(void **unused
     close(pipe_ends[1]);
 }
 
+static void a_deadline_ends_a_read_on_the_only_worker(void **unused)
+{
+    (void)unused;
+    static struct stepped_clock clock;
+    weir_session session;
+    weir_app stepped = app_open_stepped(&clock, 1);
+    assert_int_equal(weir_session_open(stepped, NULL, &session), WEIR_OK);
+    assert_int_equal(weir_op_start(session, &reads, NULL, WEIR_NEW(weir_op_options, .timeout_ns = 1000), NULL),
+                     WEIR_OK);
+    gate_wait(&reading);
+    clock_step(&clock, stepped, 999);
+    assert_int_equal(tally_count(&finals), 0);
+    clock_step(&clock, stepped, 1);
+    tally_wait(&finals, 1);
+    assert_int_equal(read_answer, 0);
+    assert_int_equal(last_status, WEIR_CANCELED);              /* the work's own answer */
+    assert_int_equal(last_reason, WEIR_REASON_TIMEOUT);
+    assert_int_equal(weir_app_close(stepped, WEIR_FOREVER, NULL), WEIR_OK);
+}
+
 /* ---- while the worker stays stuck ---- */
 
 static weir_status work_counts(weir_task *task, void *ctx)
@@ -191,6 +212,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_cancel_of_all_ends_a_read_on_the_only_worker, open_app, close_app),
         cmocka_unit_test_setup_teardown(a_session_close_ends_a_read_on_the_only_worker, open_app, close_app),
         cmocka_unit_test_setup_teardown(closing_the_application_ends_a_read_on_the_only_worker, open_app, close_app),
+        cmocka_unit_test_setup_teardown(a_deadline_ends_a_read_on_the_only_worker, open_app, close_app),
         cmocka_unit_test_setup_teardown(another_session_closes_while_the_worker_is_stuck, open_app, close_app),
         cmocka_unit_test_setup_teardown(a_cancelled_operation_gets_its_final_while_the_worker_is_stuck, open_app,
                                         close_app),
