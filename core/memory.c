@@ -29,14 +29,6 @@ static void *alloc_from_libc(size_t size, size_t align)
     return address;
 }
 
-static void *zeroed_from_libc(size_t size)
-{
-    int before = errno;
-    void *address = calloc(1, size);
-    errno = before;
-    return address;
-}
-
 void *memory_alloc(const struct memory *m, size_t size, size_t align)
 {
     weir_assert(size > 0 && is_power_of_two(align));
@@ -51,10 +43,14 @@ void *memory_alloc(const struct memory *m, size_t size, size_t align)
 void *memory_zalloc(const struct memory *m, size_t size, size_t align)
 {
     weir_assert(size > 0 && is_power_of_two(align));
-    if (!m->alloc && align <= _Alignof(max_align_t))
-        return zeroed_from_libc(size);
-    void *address = memory_alloc(m, size, align);
-    return address ? memset(address, 0, size) : NULL;
+    if (m->alloc || align > _Alignof(max_align_t)) {
+        void *address = memory_alloc(m, size, align);
+        return address ? memset(address, 0, size) : NULL;
+    }
+    int before = errno;
+    void *zeroed = calloc(1, size);
+    errno = before;
+    return zeroed;
 }
 
 void memory_free(const struct memory *m, void *address, size_t size)

@@ -69,7 +69,7 @@ static inline weir_queue serial_open(weir_app app)
 struct record {
     weir_job job;
     struct tally calls;                          /* first the rest is written, then this */
-    weir_status status;                          /* of the last call */
+    _Atomic weir_status status;                  /* of the last call; a periodic item may be called while it is read */
     pthread_t thread;                            /* where it was */
 };
 

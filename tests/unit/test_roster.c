@@ -9,7 +9,7 @@
 #include "session/roster.h"
 #include "tests/support/support.h"
 
-static size_t bytes, allocations_left;
+static _Atomic size_t bytes, allocations_left;
 
 static void *counting_alloc(size_t size, size_t align, void *unused)
 {
