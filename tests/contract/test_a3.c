@@ -110,23 +110,10 @@ static void in_a_child_every_call_answers_forked(void **unused)
     app_close(b.app);
 }
 
-/* ThreadSanitizer's run-time starts no threads in the child of a process that had several. */
-#if defined(__SANITIZE_THREAD__)
-enum { CHILD_MAY_START_THREADS = 0 };
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-enum { CHILD_MAY_START_THREADS = 0 };
-#else
-enum { CHILD_MAY_START_THREADS = 1 };
-#endif
-#else
-enum { CHILD_MAY_START_THREADS = 1 };
-#endif
-
 static void a_child_may_open_an_application_of_its_own(void **unused)
 {
     (void)unused;
-    if (!CHILD_MAY_START_THREADS)
+    if (UNDER_SANITIZER)
         skip();
     struct before b;
     struct deferred deferred;

@@ -23,6 +23,20 @@
 #define assert_status(call, expected) assert_int_equal((call), (expected))
 #define assert_ok(call) assert_int_equal((call), WEIR_OK)
 
+/* A sanitizer's run-time has locks of its own, which a thread that starts may hold while another
+ * forks. So a child there starts no threads, and ends without its exit handlers. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { UNDER_SANITIZER = 1 };
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+enum { UNDER_SANITIZER = 1 };
+#else
+enum { UNDER_SANITIZER = 0 };
+#endif
+#else
+enum { UNDER_SANITIZER = 0 };
+#endif
+
 /* ---- the application ---- */
 
 static inline weir_app app_open_with(const weir_app_options *options)
