@@ -28,8 +28,10 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
     uint32_t window = traits_of(op) & OP_WINDOW;
     if (cold->stream == NULL) {
         struct op_stream *stream = memory_alloc(memory, stream_bytes(window), CACHE_LINE);
-        if (stream != NULL)
+        if (stream != NULL) {
+            stream->final.data = NULL;
             window_init(&stream->window, (struct window_item *)(stream + 1), window);
+        }
         cold->stream = stream;
     }
     return cold->stream;
@@ -105,6 +107,37 @@ static void deliver_discard(struct delivery *d)
     finish(d, op_put_discard);
 }
 
+/* Pull, with the final: what a cancel discards is the newest; the older ones are who fetches them's. */
+static void discard_newest(struct delivery *d, uint32_t count)
+{
+    struct window *window = &d->cold->stream->window;
+    window->discarded += count;
+    d->c->counts.discarded += count;
+    for (uint32_t i = count; i > 0 && d->kind->drop != NULL; i--) {
+        struct window_item item = window_newest(window, i);
+        d->kind->drop(item.data, item.size);
+    }
+}
+
+/* Pull, closed: what nobody will fetch, what nobody will acknowledge, and the final's detail. */
+static void deliver_purge(struct delivery *d)
+{
+    struct op_stream *stream = d->cold->stream;
+    for (uint32_t count = op_pending(d->word); count > 0; count--) {
+        (void)window_take(&stream->window);
+        stream->window.discarded++;
+        d->c->counts.discarded++;
+    }
+    while (d->kind->drop != NULL && stream->window.dropped < stream->window.taken) {
+        struct window_item item = window_drop(&stream->window);
+        d->kind->drop(item.data, item.size);
+    }
+    if (d->kind->drop != NULL && stream->final.data != NULL)
+        d->kind->drop(stream->final.data, stream->final.size);
+    stream->final.data = NULL;
+    finish(d, op_put_purge);
+}
+
 /* ---- the final ---- */
 
 /* Its status: the work's own answer, or the library's (C4). Abandoned work may still be writing its own: not read. */
@@ -128,6 +161,10 @@ static void fill_counts(struct delivery *d, weir_result *r)
 {
     const struct op_stream *stream = d->ran ? d->cold->stream : NULL;
     r->number = 1;
+    if (op_has(d->word, OP_PULL)) {                            /* the rest when it is fetched: pull.c */
+        d->c->counts.posted += stream->window.posted;
+        return;
+    }
     if (stream == NULL)
         return;
     r->discarded = stream->window.discarded;
@@ -164,12 +201,13 @@ static void finish_final(struct delivery *d)
 static void deliver_final(struct delivery *d)
 {
     weir_result on_stack, *r;
-    bool acks_later = op_acks_later(d->word, d->traits);
+    bool acks_later = op_acks_later(d->word, d->traits), pull = op_has(d->word, OP_PULL);
     if (d->op->extra != NULL)
         deadline_over(d->op->extra);
     /* with manual acknowledgement the result outlives the callback; without memory for that, only a window's could
      * fail */
-    r = fill(d, acks_later && d->ran && d->cold->stream != NULL ? &d->cold->stream->result : &on_stack);
+    r = fill(d, pull ? &d->cold->stream->final
+              : acks_later && d->ran && d->cold->stream != NULL ? &d->cold->stream->result : &on_stack);
     fill_outcome(d, r);
     fill_counts(d, r);
     count_final(d->c, r->status);
@@ -177,8 +215,13 @@ static void deliver_final(struct delivery *d)
         ack_give(&d->cold->ack, r->number);
     if (d->kind->on_result != NULL)
         d->kind->on_result(r, d->op->ctx);
-    if (!acks_later && d->kind->drop != NULL && r->data != NULL)
+    if (pull)
+        discard_newest(d, op_pending(d->word) - op_pending(d->now));
+    bool kept = acks_later || (pull && op_has(d->word, OP_HANDLE));
+    if (!kept && d->kind->drop != NULL && r->data != NULL) {
         d->kind->drop(r->data, r->size);
+        r->data = NULL;
+    }
     finish_final(d);
 }
 
@@ -205,8 +248,8 @@ void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
 static void deliver_drop(struct delivery *d)
 {
     struct op_stream *stream = d->ran ? d->cold->stream : NULL;
-    if (stream != NULL && stream->window.dropped < stream->window.taken) {
-        struct window_item item = window_drop(&stream->window);
+    if (stream != NULL && (op_has(d->word, OP_PULL) || stream->window.dropped < stream->window.taken)) {
+        struct window_item item = window_drop_next(&stream->window);
         d->kind->drop(item.data, item.size);
     } else if (d->ran && d->cold->data != NULL)
         d->kind->drop(d->cold->data, d->cold->size);
@@ -229,6 +272,6 @@ void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, 
     case OP_TAKEN_FINAL: deliver_final(&d); break;
     case OP_TAKEN_DISCARD: deliver_discard(&d); break;
     case OP_TAKEN_DROP: deliver_drop(&d); break;
-    case OP_TAKEN_PURGE: weir_bug("pull is not there yet");
+    case OP_TAKEN_PURGE: deliver_purge(&d); break;
     }
 }

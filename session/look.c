@@ -124,6 +124,18 @@ void look_at(struct chunk *c, struct group *group, uint32_t bit)
     }
 }
 
+/* The same for who is not about to look again: what is left, or has come by these very steps, is for a worker. */
+static void look_at_once(struct chunk *c, struct group *group, uint32_t bit)
+{
+    uint32_t before = c->steps;
+    look_at(c, group, bit);
+    uint64_t word = atomic_load_explicit(&group_op(group, bit)->slot.word, memory_order_acquire);   /* as in look_at */
+    if (c->steps == before || op_steps(word) == 0)
+        return;
+    roster_mark(group, UINT64_C(1) << bit);
+    session_wake_lane(group, c->session->all);
+}
+
 /* ---- a group, a node ---- */
 
 static void wake_another(struct chunk *c, struct session_lane *lane)
@@ -190,7 +202,7 @@ void look_at_all(struct chunk *c)
             struct group *group = roster_group(r, i);
             uint64_t rest = group != NULL ? map_look(&group->leaf[ROSTER_READY]) : 0;
             for (; rest != 0; rest &= rest - 1)
-                look_at(c, group, (uint32_t)__builtin_ctzll(rest));
+                look_at_once(c, group, (uint32_t)__builtin_ctzll(rest));
             flush(c);
         }
     }
@@ -233,7 +245,7 @@ static void sweep_op(struct chunk *c, struct group *group, uint32_t bit, uint64_
         (void)op_cancel(change.old, reason, &decided);
         deliver(c, group, bit, decided, change.new);
     }
-    look_at(c, group, bit);
+    look_at_once(c, group, bit);
 }
 
 static void sweep_group(struct chunk *c, struct group *group)

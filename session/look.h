@@ -17,6 +17,7 @@
 /* What an operation with results needs besides: the one that was given last, and those that wait. */
 struct op_stream {
     weir_result result;                                        /* valid until it is acknowledged */
+    weir_result final;                                         /* pull: until the handle is closed */
     struct window window;
 };                                                             /* and its items behind it */
 

@@ -327,7 +327,8 @@ static inline weir_status op_put_drop(uint64_t old, uint32_t traits, uint64_t *n
 {
     (void)traits;
     weir_assert(op_has(old, OP_DELIVERY) && op_has(old, OP_DROP));
-    *new = op_settled(op_with_room(old & ~(uint64_t)(OP_DELIVERY | OP_DROP)));
+    bool closed = op_has(old, OP_PULL) && !op_has(old, OP_HANDLE);   /* meanwhile; DROP asks for a purge */
+    *new = op_settled(op_with_room(old & ~(uint64_t)(closed ? OP_DELIVERY : OP_DELIVERY | OP_DROP)));
     return WEIR_OK;
 }
 

@@ -115,7 +115,10 @@ weir_status weir_task_post(weir_task *task, void *data, size_t size)
     weir_status status = post(task, &stream->window, (struct window_item){ data, size }, &change);
     if (status == WEIR_OK)
         window_posted(&stream->window);
-    if ((op_duties(change.old, change.new) & OP_LOOK) != 0) {
+    uint32_t duties = op_duties(change.old, change.new);
+    if ((duties & OP_WAKE) != 0)
+        event_post(&task->group->pulled);
+    if ((duties & OP_LOOK) != 0) {
         roster_mark(task->group, UINT64_C(1) << task->bit);
         session_wake_lane(task->group, task->c->session->all);
     }

@@ -4,19 +4,24 @@
 
 static const weir_op_options defaults = { .size = sizeof(defaults) };
 
-static weir_status check(const weir_kind *kind, const weir_op_options *options)
+static weir_status check(const weir_kind *kind, const weir_op_options *options, const weir_op *out)
 {
     if (kind == NULL || kind->size < sizeof(*kind) || kind->work == NULL || kind->window > WEIR_WINDOW_MAX)
         return WEIR_INVALID;
     if (options->size < sizeof(*options) || options->lane > WEIR_BLOCKING || options->timeout_ns < 0)
         return WEIR_INVALID;
-    return kind->on_result != NULL ? WEIR_OK : WEIR_INVALID;
+    return kind->on_result == NULL && out == NULL ? WEIR_INVALID : WEIR_OK;
+}
+
+static bool manual(const weir_kind *kind)
+{
+    return (kind->flags & WEIR_MANUAL_ACK) != 0 && kind->on_result != NULL;
 }
 
 static uint32_t traits_from(const weir_kind *kind)
 {
     uint32_t traits = kind->window != 0 ? kind->window : 1;
-    traits |= (kind->flags & WEIR_MANUAL_ACK) != 0 ? (uint32_t)OP_MANUAL : 0;
+    traits |= manual(kind) ? (uint32_t)OP_MANUAL : 0;
     traits |= (kind->flags & WEIR_DISCARD_ON_CANCEL) != 0 ? (uint32_t)OP_DISCARDS : 0;
     return traits | (kind->drop != NULL ? (uint32_t)OP_DROPS : 0);
 }
@@ -31,6 +36,16 @@ static void fill(struct op *op, const weir_kind *kind, void *ctx, const weir_op_
     op->ctx = ctx;
     atomic_store_explicit(&op->epoch, epoch, memory_order_relaxed);
     op->extra = extra;
+}
+
+/* A pull operation's results outlive their delivery, so there is room for them from the start. */
+static bool make_pull(struct session *s, struct op *op, struct op_cold *cold)
+{
+    cold->stream = NULL;
+    cold->message = NULL;
+    cold->data = NULL;
+    traits_add(op, OP_RAN);
+    return stream_of(&s->all->app->memory, op, cold) != NULL;
 }
 
 /* The caller is inside the session for the new operation. From T1 on that may end, and the session with it; what is
@@ -54,8 +69,13 @@ static weir_status start(struct session *s, uint64_t session, uint32_t lane, con
     fill(op, kind, ctx, options, epoch, extra);
     uint32_t generation = slot_word_generation(atomic_load_explicit(&op->slot.word, memory_order_relaxed)); /* ours */
     uint64_t value = handle_make(HANDLE_OP, s->all->app->place.index, index, generation);
-    if ((kind->flags & WEIR_MANUAL_ACK) != 0) {
-        struct op_cold *cold = slots_cold(&s->all->ops, index);
+    struct op_cold *cold = slots_cold(&s->all->ops, index);
+    if (kind->on_result == NULL && !make_pull(s, op, cold)) {
+        roster_give(&s->all->ops, group, group_bit(index));
+        deadline_unmake(extra);
+        return WEIR_NO_MEMORY;
+    }
+    if (manual(kind)) {
         ack_begin(&cold->ack, generation);
         cold->stream = NULL;
         cold->data = NULL;
@@ -82,7 +102,7 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
 {
     struct session_ref ref;
     options = options != NULL ? options : &defaults;
-    weir_status status = check(kind, options);
+    weir_status status = check(kind, options, out);
     if (status != WEIR_OK || (status = session_find(session.bits, &ref)) != WEIR_OK)
         return status;
     struct session *s = ref.session;

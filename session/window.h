@@ -63,4 +63,16 @@ static inline struct window_item window_drop(struct window *w)
     return w->item[w->dropped++ % w->size];
 }
 
+/* The oldest one that was not dropped, when the word has said that it was taken: `taken` is somebody else's. */
+static inline struct window_item window_drop_next(struct window *w)
+{
+    return w->item[w->dropped++ % w->size];
+}
+
+/* The i-th from the newest on, which is the first, when posting is over. */
+static inline struct window_item window_newest(const struct window *w, uint32_t i)
+{
+    return w->item[(w->posted - i) % w->size];
+}
+
 #endif

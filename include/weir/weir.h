@@ -109,7 +109,7 @@ typedef struct weir_kind {
     size_t size;
     const char *name;          /* shows in reports; static; NULL: "operation" */
     weir_work_fn *work;        /* not NULL */
-    weir_result_fn *on_result; /* not NULL */
+    weir_result_fn *on_result; /* NULL: pull, by weir_op_next */
     weir_drop_fn *drop;        /* NULL: items need no end */
     weir_gone_fn *gone;        /* NULL: the context needs no end but the final */
     uint32_t window;           /* most unacknowledged results, up to WEIR_WINDOW_MAX; 0: one */
@@ -131,7 +131,7 @@ typedef struct weir_op_options {
  * @ctx:     passed to every function of @kind
  * @options: NULL for the defaults
  * @out:     the handle, to be closed by weir_op_close(); written before the work can run. NULL: nobody needs one, it
- *           is born closed
+ *           is born closed. A pull kind needs one
  *
  * Context: any thread, any callback, also inside this session's own. May allocate when the session has to grow.
  * Ownership: @ctx is the library's until the final's callback, or gone (docs/lifetime.md).
@@ -140,7 +140,7 @@ typedef struct weir_op_options {
  *         WEIR_CLOSED    the session was closed before (S1)
  *         WEIR_LIMIT     live_max of the session, or of the application's operations: 2^24 / 64 * 63
  *         WEIR_NO_MEMORY
- *         WEIR_INVALID   @kind without work or on_result, too small, window too large; a bad lane or time-out
+ *         WEIR_INVALID   @kind without work, or too small; pull with @out NULL; a window, lane or time-out out of range
  *         On anything but WEIR_OK nothing was started, nothing will be called.
  */
 WEIR_API WEIR_MUST_USE weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx,
@@ -160,6 +160,22 @@ WEIR_API WEIR_MUST_USE weir_status weir_op_start(weir_session session, const wei
 WEIR_API weir_status weir_op_cancel(weir_op op, weir_reason reason);
 
 /**
+ * weir_op_next - [W] fetch the next result of a pull operation, and acknowledge the one before (R6)
+ * @timeout_ns: relative; 0 does not wait
+ * @out:        the result, valid until the next call for this operation or its close; written on WEIR_OK only
+ *
+ * After the final it answers the final again.
+ * Ordering: what the work wrote before it posted is visible (E2), before it returned, with the final (E5).
+ * Return: WEIR_OK
+ *         WEIR_TIMED_OUT none came; the operation goes on, the one before is acknowledged all the same
+ *         WEIR_BUSY      another thread is inside this call for @op
+ *         WEIR_STALE     also: the handle was closed, perhaps during the call
+ *         WEIR_INVALID   also: not a pull operation, a time-out below 0
+ *         WEIR_WOULD_DEADLOCK on a worker, and it would have to wait
+ */
+WEIR_API WEIR_MUST_USE weir_status weir_op_next(weir_op op, int64_t timeout_ns, const weir_result **out);
+
+/**
  * weir_op_ack - acknowledge a result of a kind with WEIR_MANUAL_ACK, by its number, once (R7)
  *
  * Inside the callback or after it, on any thread, also after the handle was closed. The next result, or the end of the
@@ -173,7 +189,8 @@ WEIR_API weir_status weir_op_ack(weir_op op, uint64_t number);
 /**
  * weir_op_close - give the handle back (H3)
  *
- * Cancels nothing: results keep coming, and the operation is gone after its final.
+ * Cancels nothing of a push operation: results keep coming, and the operation is gone after its final. A pull operation
+ * that was not read to its final is cancelled, with WEIR_REASON_USER, and what it holds is discarded.
  * Return: WEIR_OK; WEIR_STALE (closed before)
  */
 WEIR_API weir_status weir_op_close(weir_op op);
