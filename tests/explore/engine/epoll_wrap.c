@@ -38,13 +38,21 @@ static uint64_t edge_of(const struct descriptor *d)
     return d->edge + (uint64_t)d->expiry + periods + 1;
 }
 
+/* An edge-triggered timer whose expiry was reported says nothing more until it is set anew. */
+static bool is_reported(const struct watch *w, const struct descriptor *timer)
+{
+    return (w->events & EPOLLET) && timer->expiry <= engine.now && w->reported == edge_of(timer);
+}
+
 int64_t descriptors_next_expiry(int epoll)
 {
     const struct descriptor *d = descriptor_get(epoll);
     int64_t earliest = NEVER;
     for (int i = 0; d != NULL && d->kind == EPOLL && i < WATCHES_MAX; i++) {
         const struct descriptor *watched = d->watches[i].fd ? descriptor_get(d->watches[i].fd) : NULL;
-        if (watched != NULL && watched->kind == TIMER && (d->watches[i].events & EPOLLIN) && watched->expiry < earliest)
+        if (watched == NULL || watched->kind != TIMER || is_reported(&d->watches[i], watched))
+            continue;
+        if ((d->watches[i].events & EPOLLIN) && watched->expiry < earliest)
             earliest = watched->expiry;
     }
     return earliest;
