@@ -130,6 +130,12 @@ static inline bool app_is_closing(const struct app *app)
     return atomic_load_explicit(&app->closing, memory_order_relaxed);
 }
 
+/* For a thread that is about to sleep or to end: what the closer queued before is there for its last look. */
+static inline bool app_is_stopping(const struct app *app)
+{
+    return atomic_load_explicit(&app->stopping, memory_order_acquire);             /* A1 of app.c */
+}
+
 /* Hands several jobs, phase QUEUED or MARKED or internal ones, to a lane, with one publication where the queue
  * allows it, and one wake-up. */
 void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size_t count);

@@ -48,11 +48,6 @@ static struct job *take_and_share(struct app *app)
     return job;
 }
 
-static bool is_stopping(const struct app *app)
-{
-    return atomic_load_explicit(&app->stopping, memory_order_acquire);             /* A1 of app.c */
-}
-
 /* Rule b of idle.h. */
 static void stop_searching(struct app *app)
 {
@@ -66,10 +61,10 @@ struct job *blocking_next(struct worker *w)
     struct app *app = w->app;
     struct blocking *b = &app->blocking;
     struct job *job = take_and_share(app);
-    while (job == NULL && !is_stopping(app)) {
+    while (job == NULL && !app_is_stopping(app)) {
         idle_prepare(&b->idle, w->index);
         job = take_and_share(app);
-        if (job != NULL || is_stopping(app) || !inbox_is_empty(&b->inbox)) {
+        if (job != NULL || app_is_stopping(app) || !inbox_is_empty(&b->inbox)) {
             if (!idle_cancel(&b->idle, w->index))
                 stop_searching(app);
             continue;

@@ -22,18 +22,6 @@ void inbox_push(struct inbox *inbox, struct job *job)
         overflow_push(inbox, job);
 }
 
-static struct job *reversed(struct job *newest)
-{
-    struct job *oldest = NULL;
-    while (newest != NULL) {
-        struct job *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
-}
-
 static bool list_is_empty(struct inbox *inbox)
 {
     return atomic_load_explicit(&inbox->overflow, memory_order_seq_cst) == NULL                           /* I2 */
@@ -49,7 +37,8 @@ struct job *inbox_refill(struct inbox *inbox)
         return NULL;
     struct job *list = atomic_load_explicit(&inbox->backlog, memory_order_relaxed);          /* ours while refilling */
     if (list == NULL)
-        list = reversed(atomic_exchange_explicit(&inbox->overflow, NULL, memory_order_acquire));          /* I2 */
+        list = job_list_reversed(atomic_exchange_explicit(&inbox->overflow, NULL,
+                                                          memory_order_acquire), NULL);           /* I2 */
     struct job *first = list;
     if (list != NULL)
         list = list->next;

@@ -153,4 +153,17 @@ static inline weir_status job_claim(struct job *job)
     return WEIR_CANCELED;
 }
 
+/* A list that was pushed newest first, and is the caller's alone now, turned round. It ends at NULL or at a mark. */
+static inline struct job *job_list_reversed(struct job *newest, const struct job *mark)
+{
+    struct job *oldest = NULL;
+    while (newest != NULL && newest != mark) {
+        struct job *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
 #endif

@@ -79,18 +79,6 @@ void queue_leave(struct app *app, struct queue *queue, uint32_t count)
 
 /* ---- the list and the pump ---- */
 
-static struct job *reversed(struct job *newest)
-{
-    struct job *oldest = NULL;
-    while (newest != NULL && newest != BUSY) {
-        struct job *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
-}
-
 /* The pump goes where the queue's jobs go. */
 void queue_submit_pump(struct app *app, struct queue *queue)
 {
@@ -123,7 +111,8 @@ static struct job *pump_next(struct queue *queue)
                                                     memory_order_release,                             /* P1, E8 */
                                                     memory_order_relaxed))         /* the exchange acquires */
             return NULL;
-        queue->backlog = reversed(atomic_exchange_explicit(&queue->head, BUSY, memory_order_acquire));    /* P2 */
+        queue->backlog = job_list_reversed(atomic_exchange_explicit(&queue->head, BUSY,
+                                                                    memory_order_acquire), BUSY); /* P2 */
     }
     struct job *job = queue->backlog;
     queue->backlog = job->next;

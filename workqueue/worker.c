@@ -23,11 +23,6 @@ static uint32_t lanes_in_use(const struct app *app)
     return atomic_load_explicit(&app->lanes_used, memory_order_relaxed);
 }
 
-static bool is_stopping(const struct app *app)
-{
-    return atomic_load_explicit(&app->stopping, memory_order_acquire);             /* A1 of app.c */
-}
-
 /* Rule b of idle.h. */
 static void stop_searching(struct worker *w)
 {
@@ -49,7 +44,7 @@ static void learn_spin(struct worker *w, int64_t gap_ns)
 static struct job *spin(struct worker *w)
 {
     int64_t end = time_add(clock_monotonic(), w->spin_ns);
-    for (uint32_t round = 1; !is_stopping(w->app); round++) {
+    for (uint32_t round = 1; !app_is_stopping(w->app); round++) {
         struct job *job = worker_find(w, lanes_in_use(w->app));
         if (job != NULL)
             return job;
@@ -77,7 +72,7 @@ static struct job *look_again_and_sleep(struct worker *w)
     struct app *app = w->app;
     idle_prepare(&app->idle, w->index);
     struct job *job = worker_find(w, LANE_ALL);
-    if (job == NULL && !is_stopping(app) && worker_finds_nothing(app)) {
+    if (job == NULL && !app_is_stopping(app) && worker_finds_nothing(app)) {
         WEIR_PROBE1(worker_park, w->index);
         (void)idle_commit(&app->idle, w->index, WEIR_FOREVER);
         WEIR_PROBE1(worker_wake, w->index);
@@ -97,7 +92,7 @@ static struct job *wait_for_job(struct worker *w)
     struct job *job = NULL;
     if (w->app->may_spin && idle_search_begin(&w->app->idle))
         job = search(w);
-    while (job == NULL && !is_stopping(w->app))
+    while (job == NULL && !app_is_stopping(w->app))
         job = look_again_and_sleep(w);
     learn_spin(w, clock_monotonic() - start);
     if (job == NULL)
