@@ -40,11 +40,21 @@ struct chunk {
 void chunk_begin(struct chunk *c, struct session *s);
 void chunk_end(struct chunk *c);
 
+/* Between groups, and before a function that may take long: nobody else waits for this worker's bookkeeping. */
+void chunk_flush(struct chunk *c);
+void chunk_give_slots(struct chunk *c);
+
 /* What follows a step that this worker made. */
 void chunk_note(struct chunk *c, struct group *group, uint32_t bit, uint64_t old, uint64_t new);
 
 /* Does what the operation's word asks for, until it asks for nothing; RUN at most once. */
 void look_at(struct chunk *c, struct group *group, uint32_t bit);
+
+/* The same for who is not about to look again: what is left, or has come by these very steps, is for a worker. */
+void look_at_once(struct chunk *c, struct group *group, uint32_t bit);
+
+/* Does one of these operations of the group ask for a step? */
+bool look_wants_more(struct group *group, uint64_t bits);
 
 /* Whatever is marked in the session's ready maps, as far as the chunk may. Takes no mark away. */
 void look_at_all(struct chunk *c);

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session.c - sessions come, are found, are closed, and end
+/* session.c - sessions come, are found, and end
  *
  *   step             order     partner
  *   O1 open, shut    seq_cst   sessions.open: SHUT and a count. A session opens by adding one unless SHUT; the
  *                              application's close sets SHUT first and then looks which sessions there are
  *   O2 gone          release   the count goes down after the last touch; acquire in above_close
- *   O3 hold          acquire   holders, from another number than 0: the count down (acq_rel) of who held the slot
- *                              before; what they read of the last owner is read
- *   O4 closed due    seq_cst   closed_due, of one writer; who takes it away, a job or the control thread, sees all that
- *                              was done for the session; then the node is looked at: N1, N2 of node.h
- *   O5 sweeps        seq_cst   raised after K1, then N1; the job does N2, then takes them: at least one sees the other,
- *                              and who takes them sees every epoch that was raised for them
  */
 #include "session/session.h"
 
@@ -184,8 +178,7 @@ static void end_node(struct session *s, struct node *node)
         atomic_fetch_sub_explicit(&s->holders, 1, memory_order_relaxed);                /* this thread has one more */
 }
 
-/* After the close callback: the last touch but for nodes that are in a queue. */
-static void end(struct session *s)
+void session_end(struct session *s)
 {
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
         roster_fini(&s->lanes[lane].roster);
@@ -198,193 +191,6 @@ static void end(struct session *s)
     atomic_store_explicit(&s->slot.word, slot_word_next(word), memory_order_release);
     event_post(&s->ended);
     session_release_slot(s);
-}
-
-/* As far as chunks have given their counts. */
-static void fill_report(struct session *s, weir_report *r)
-{
-    const struct session_counts *c = &s->counts;
-    /* relaxed: a moment old; once the session is complete everybody who counted has left (E7) */
-    *r = (weir_report){
-        .size = sizeof(weir_report),
-        .phase = session_phase(atomic_load_explicit(&s->slot.word, memory_order_relaxed)),
-        .accepted = atomic_load_explicit(&c->accepted, memory_order_relaxed),
-        .completed = atomic_load_explicit(&c->completed, memory_order_relaxed),
-        .failed = atomic_load_explicit(&c->failed, memory_order_relaxed),
-        .cancelled = atomic_load_explicit(&c->cancelled, memory_order_relaxed),
-        .timed_out = atomic_load_explicit(&c->timed_out, memory_order_relaxed),
-        .abandoned = atomic_load_explicit(&c->abandoned, memory_order_relaxed),
-        .posted = atomic_load_explicit(&c->posted, memory_order_relaxed),
-        .delivered = atomic_load_explicit(&c->delivered, memory_order_relaxed),
-        .discarded = atomic_load_explicit(&c->discarded, memory_order_relaxed),
-    };
-    r->outcome = r->cancelled + r->timed_out != 0 ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_CLEAN;
-}
-
-void session_call_closed(struct session *s)
-{
-    if (atomic_exchange_explicit(&s->closed_due, 0, memory_order_seq_cst) == 0)         /* O4 */
-        return;
-    s->closed(&s->report, s->closed_ctx);
-    end(s);
-}
-
-void closed_run(weir_job *job, weir_status status)
-{
-    struct session *s = job->ctx;
-    uint32_t generation;
-    (void)status;
-    if (node_pop(&s->closed_node, &generation) == NODE_LAST)
-        session_release_slot(s);                               /* the control thread was faster */
-    else
-        session_call_closed(s);
-}
-
-void session_complete(struct session *s)
-{
-    fill_report(s, &s->report);
-    weir_assert(s->report.posted == s->report.delivered + s->report.discarded);
-    if (s->closed == NULL) {
-        end(s);
-        return;
-    }
-    struct sessions *all = s->all;
-    uint32_t generation = handle_generation(s->handle);
-    atomic_store_explicit(&s->closed_due, 1, memory_order_seq_cst);                     /* O4: now it may end */
-    if (node_schedule(&s->closed_node, generation))
-        app_push(all->app, WEIR_HIGH, &s->closed_job);
-    rescue_later(all, s);
-}
-
-void session_out(struct session *s, uint32_t count)
-{
-    if (session_leave(&s->slot, count))
-        session_complete(s);
-}
-
-/* ---- closing, cancelling, waiting ---- */
-
-void session_cancel_all(struct session *s, uint32_t reason)
-{
-    cancel_raise(&s->cancel, reason);
-    (void)session_visit(&s->slot, s->handle);          /* the sweep's own place; the caller is inside, so it is there */
-    if (atomic_fetch_add_explicit(&s->sweeps, 1, memory_order_seq_cst) != 0) {          /* O5 */
-        session_out(s, 1);                                     /* one that has not begun yet will see it, too */
-        return;
-    }
-    if (node_schedule(&s->sweep_node, handle_generation(s->handle)))
-        app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
-    rescue_later(s->all, s);
-}
-
-static weir_status close_session(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason)
-{
-    weir_status status = session_shut_gate(&s->slot, handle);
-    if (status == WEIR_CLOSING) {
-        if (session_visit(&s->slot, handle) != WEIR_OK)
-            return slot_word_matches(atomic_load_explicit(&s->slot.word, memory_order_acquire), handle) /* G6 */
-                 ? WEIR_CLOSING : WEIR_STALE;
-    } else if (status != WEIR_OK)
-        return status;
-    else {
-        s->closed = closed;
-        s->closed_ctx = ctx;
-    }
-    if (session_advance(&s->slot, SESSION_CANCELLING))
-        session_cancel_all(s, reason);
-    session_out(s, 1);
-    return status;
-}
-
-weir_status weir_session_close(weir_session session, weir_closed_fn *closed, void *ctx)
-{
-    struct session_ref ref;
-    weir_status status = session_find(session.bits, &ref);
-    if (status != WEIR_OK)
-        return status;
-    status = close_session(ref.session, session.bits, closed, ctx, WEIR_REASON_SESSION_CLOSED);
-    app_leave(&ref.app);
-    return status;
-}
-
-weir_status weir_session_cancel(weir_session session, weir_reason reason)
-{
-    struct session_ref ref;
-    if (reason != WEIR_REASON_USER && reason < WEIR_REASON_OWN)
-        return WEIR_INVALID;
-    weir_status status = session_find(session.bits, &ref);
-    if (status != WEIR_OK)
-        return status;
-    status = session_visit(&ref.session->slot, session.bits);
-    if (status == WEIR_OK) {
-        session_cancel_all(ref.session, reason);
-        session_out(ref.session, 1);
-    }
-    app_leave(&ref.app);
-    return status;
-}
-
-/* Another holder of the slot, unless there is none left. */
-static bool hold_slot(struct session *s)
-{
-    uint32_t holders = atomic_load_explicit(&s->holders, memory_order_relaxed);        /* the swap checks it */
-    do
-        if (holders == 0)
-            return false;
-    while (!atomic_compare_exchange_weak_explicit(&s->holders, &holders, holders + 1, memory_order_acquire, /* O3 */
-                                                  memory_order_relaxed));
-    return true;
-}
-
-static bool is_gone(struct session *s, uint64_t handle)
-{
-    /* acquire: G6, E7 */
-    return !slot_word_matches(atomic_load_explicit(&s->slot.word, memory_order_acquire), handle);
-}
-
-static weir_status wait_for_end(struct session *s, uint64_t handle, int64_t deadline)
-{
-    for (bool in_time = true;;) {
-        uint32_t seen = event_value(&s->ended);
-        if (is_gone(s, handle))
-            return WEIR_OK;
-        if (!in_time)
-            return WEIR_TIMED_OUT;
-        in_time = event_wait(&s->ended, seen, deadline);
-    }
-}
-
-/* The slot is held: after the end it keeps the report until this thread has read it. */
-static weir_status wait_held(struct session_ref *ref, uint64_t handle, int64_t timeout_ns, weir_report *report)
-{
-    struct session *s = ref->session;
-    if (is_gone(s, handle))
-        return WEIR_STALE;
-    if (timeout_ns != 0 && worker_must_not_wait(ref->app.app))
-        return WEIR_WOULD_DEADLOCK;
-    weir_status status = wait_for_end(s, handle, time_add(clock_monotonic(), timeout_ns));
-    if (report != NULL && status == WEIR_OK)
-        *report = s->report;
-    else if (report != NULL)
-        fill_report(s, report);
-    return status;
-}
-
-weir_status weir_session_wait(weir_session session, int64_t timeout_ns, weir_report *report)
-{
-    struct session_ref ref;
-    if (report != NULL && report->size < sizeof(*report))
-        return WEIR_INVALID;
-    weir_status status = session_find(session.bits, &ref);
-    if (status != WEIR_OK)
-        return status;
-    if (hold_slot(ref.session)) {
-        status = wait_held(&ref, session.bits, timeout_ns, report);
-        session_release_slot(ref.session);
-    } else
-        status = WEIR_STALE;
-    app_leave(&ref.app);
-    return status;
 }
 
 /* ---- with the application ---- */
@@ -443,7 +249,7 @@ weir_status above_close(struct app *app, int64_t deadline)
         uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_seq_cst);      /* O1 */
         uint64_t handle = handle_make(HANDLE_SESSION, app->place.index, i, slot_word_generation(word));
         if (!slot_word_is_free(word))
-            (void)close_session(s, handle, NULL, NULL, WEIR_REASON_APPLICATION_CLOSED);
+            (void)session_close_as(s, handle, NULL, NULL, WEIR_REASON_APPLICATION_CLOSED);
     }
     for (bool in_time = true;;) {
         uint32_t seen = event_value(&all->none_left);

@@ -107,6 +107,9 @@ weir_status op_find(uint64_t bits, enum handle_kind kind, struct op_ref *ref);
 /* Something in the group's ready map is new: the node of its lane is pushed, if it has to be. */
 void session_wake_lane(struct group *group, struct sessions *all);
 
+/* After the close callback: the last touch but for nodes that are in a queue. */
+void session_end(struct session *s);
+
 /* The last one has left (session_leave was true). */
 void session_complete(struct session *s);
 
@@ -118,6 +121,9 @@ void session_release_slot(struct session *s);
 
 /* Cancels everything accepted so far, and asks for a sweep. The caller is inside. */
 void session_cancel_all(struct session *s, uint32_t reason);
+
+/* Closes it, and with which reason. OK, CLOSING, STALE. */
+weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason);
 
 /* Begin what is due, if nobody has: on a thread of the application. Of whatever session is in the slot. */
 void session_sweep(struct session *s);

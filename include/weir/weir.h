@@ -4,10 +4,10 @@
  *
  * A *session* owns *operations*. An operation runs a work function on the pool (workqueue.h), which posts results;
  * the last one, the *final*, has more == false. Closing the session cancels what runs, delivers every final, waits
- * until nobody uses anything any more, and then calls back once.
+ * until nobody uses anything any more, and then calls back once. At any time it can be asked what it still waits for.
  *
  *     start --> work --post--> result callback ... --> final --> [acknowledged, handle closed] --> out of the session
- *       |         ^                                      ^
+ *       |         ^                 (or weir_op_next)    ^
  *       refused   cancel: told by poll and hook          cancel of waiting work: decided at once
  *
  * What holds for every operation (R1 to R4): an accepted start ends in exactly one final; results come one at a time,
@@ -42,9 +42,10 @@ typedef uint8_t weir_reason;                                   /* fixed width, f
 enum {
     WEIR_REASON_NONE = 0,                                      /* no cancel has won */
     WEIR_REASON_USER = 1,
-    WEIR_REASON_TIMEOUT = 2,                                   /* a deadline of the operation */
+    WEIR_REASON_TIMEOUT = 2,                                   /* a deadline of the operation, or an idle deadline */
     WEIR_REASON_SESSION_CLOSED = 3,
     WEIR_REASON_APPLICATION_CLOSED = 4,
+    WEIR_REASON_PARENT = 5,                                    /* the parent session was cancelled or closed */
     WEIR_REASON_OWN = 64                                       /* the first of your own, up to 255 */
 };
 
@@ -99,6 +100,7 @@ typedef void weir_gone_fn(void *ctx);
 enum {                         /* weir_kind.flags */
     WEIR_MANUAL_ACK = 1,       /* push: a result is acknowledged by weir_op_ack, not by the callback's return */
     WEIR_DISCARD_ON_CANCEL = 2,/* a cancel discards results that were accepted and not delivered (C1) */
+    WEIR_IDLE_TIMEOUT = 4,     /* time-outs count from the last accepted post or progress, not from the start (C5) */
     WEIR_BLOCKS = 8            /* runs on the blocking lane unless the start says otherwise */
 };
 
@@ -118,9 +120,10 @@ typedef struct weir_kind {
 
 typedef struct weir_op_options {
     size_t size;
+    weir_queue queue;          /* {0}: the session's own lanes; else the work runs as a job of this queue */
     int64_t timeout_ns;        /* from now, also while it waits (C5); 0: the session's default; WEIR_FOREVER: none */
-    uint64_t tag;              /* yours; shows in results */
-    uint8_t lane;              /* WEIR_NORMAL, ... */
+    uint64_t tag;              /* yours; shows in results and reports */
+    uint8_t lane;              /* WEIR_NORMAL, ...; ignored with a queue */
 } weir_op_options;
 
 /* ---- operations, from outside ---- */
@@ -141,6 +144,7 @@ typedef struct weir_op_options {
  *         WEIR_LIMIT     live_max of the session, or of the application's operations: 2^24 / 64 * 63
  *         WEIR_NO_MEMORY
  *         WEIR_INVALID   @kind without work, or too small; pull with @out NULL; a window, lane or time-out out of range
+ *         WEIR_FULL      the queue of the options is bounded, and full
  *         On anything but WEIR_OK nothing was started, nothing will be called.
  */
 WEIR_API WEIR_MUST_USE weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx,
@@ -209,7 +213,7 @@ WEIR_API weir_status weir_op_session(weir_op op, weir_session *out);
  *   at once. Ordering: E2.
  * Return: WEIR_OK        accepted
  *         WEIR_AGAIN     the window is full; return WEIR_AGAIN, and be called again when there is room
- *         WEIR_CANCELED  a cancel has won
+ *         WEIR_CANCELED  a cancel has won, or the operation was abandoned
  *         WEIR_NO_MEMORY
  *         WEIR_BUSY      after a deferral: another thread posts through the token at this moment
  */
@@ -234,7 +238,7 @@ WEIR_API weir_status weir_task_explain(weir_task *task, const char *static_text)
 
 /**
  * weir_task_detail - [T] the final's data, for work that does not complete through a token (R4)
- * Owned as an item. A second call is WEIR_ALREADY. Return: WEIR_OK; WEIR_ALREADY.
+ * Owned as an item. A second call is WEIR_ALREADY. Return: WEIR_OK; WEIR_ALREADY; WEIR_CANCELED (abandoned).
  */
 WEIR_API WEIR_MUST_USE weir_status weir_task_detail(weir_task *task, void *data, size_t size);
 
@@ -244,7 +248,7 @@ WEIR_API weir_session weir_task_session(const weir_task *task);
 
 /**
  * weir_task_defer - [T] the operation ends through the token, not by the return of this function (R8)
- * @out: a value; copy it at will. A lost token cannot be seen; it ends by a cancel.
+ * @out: a value; copy it at will. A lost token cannot be seen: it shows as a blocker, and ends by cancel or abandon.
  *
  * Register the hook first, then defer, then give the token away. From now on the return value is ignored.
  * Return: WEIR_OK; WEIR_CANCELED (a cancel has won: end the work and return); WEIR_ALREADY
@@ -280,24 +284,51 @@ enum {                         /* weir_report.phase */
 };
 
 enum {                         /* weir_report.outcome; the higher one holds */
-    WEIR_OUTCOME_CLEAN = 0,    /* so far none ended cancelled or timed out */
-    WEIR_OUTCOME_CANCELED = 1  /* some ended cancelled: see cancelled, timed_out */
+    WEIR_OUTCOME_CLEAN = 0,    /* so far every final's status was the work's own */
+    WEIR_OUTCOME_CANCELED = 1, /* the library decided some: see cancelled, timed_out */
+    WEIR_OUTCOME_ABANDONED = 2 /* see abandoned */
 };
 
-/* Set size; the rest is filled in. Grows at its end only. */
+enum {                         /* weir_blocker.missing: a set */
+    WEIR_MISSING_START = 1,    /* it has not run yet, or waits for room */
+    WEIR_MISSING_WORK = 2,     /* its work function is running */
+    WEIR_MISSING_HOOK = 4, WEIR_MISSING_CALLBACK = 8,
+    WEIR_MISSING_TOKEN = 16, WEIR_MISSING_ACK = 32, WEIR_MISSING_HANDLE = 64,
+    WEIR_MISSING_SESSION = 128 /* op is {0}: a child session that is not closed */
+};
+
+/* An operation that holds the close up. The library fills it; it grows at its end only. */
+typedef struct weir_blocker {
+    weir_op op;
+    const char *name;          /* the kind's */
+    const void *site;          /* the return address of its start */
+    uint64_t age_ns;           /* since its start; to the millisecond */
+    uint64_t tag;
+    uint64_t progress, total;
+    uint32_t missing;
+    int32_t worker;            /* that runs it; -1: none */
+} weir_blocker;
+
+/* Set size, and blockers with blockers_max if you want them; the rest is filled in. */
 typedef struct weir_report {
     size_t size;
     uint32_t phase, outcome;
-    uint64_t accepted;         /* operations that have had their final, by its status (C4): */
-    uint64_t completed, failed, cancelled, timed_out, abandoned;
-    uint64_t posted, delivered, discarded; /* results; posted == delivered + discarded, once closed */
+    uint64_t accepted;         /* accepted == completed + failed + cancelled + timed_out + abandoned, once closed */
+    uint64_t queued, running, parked, deferred;                /* now */
+    uint64_t completed, failed, cancelled, timed_out, abandoned; /* by the status of the final (C4) */
+    uint64_t posted, delivered, discarded;                   /* results; posted == delivered + discarded, once closed */
+    uint64_t handles_open;
+    uint64_t workers_lost;     /* replaced because abandoned work holds them; of the application */
+    weir_blocker *blockers;    /* your array */
+    size_t blockers_max, blockers_found;                       /* found may exceed max */
 } weir_report;
 
 /* ---- sessions ---- */
 
 typedef struct weir_session_options {
     size_t size;
-    const char *name;          /* kept by reference */
+    const char *name;          /* kept by reference; shows in reports */
+    weir_session parent;       /* {0}: none. Cancel and close reach this one, and the parent waits for it (S11) */
     uint32_t reserve;          /* operations for which room is made now, so that starting them allocates nothing */
     uint32_t live_max;         /* most operations at a time; 0: no limit of its own (Q4) */
     int64_t timeout_ns;        /* default deadline of its operations; 0: none */
@@ -306,7 +337,8 @@ typedef struct weir_session_options {
 /**
  * weir_session_open - a scope for operations
  * Context: any thread; allocates.
- * Return: WEIR_OK; WEIR_NO_MEMORY; WEIR_LIMIT; WEIR_SHUTDOWN (the application closes); WEIR_INVALID
+ * Return: WEIR_OK; WEIR_NO_MEMORY; WEIR_LIMIT; WEIR_SHUTDOWN (the application closes); WEIR_CLOSED (the parent is
+ *         closed); WEIR_INVALID
  */
 WEIR_API WEIR_MUST_USE weir_status weir_session_open(weir_app app, const weir_session_options *options,
                                                      weir_session *out);
@@ -314,12 +346,23 @@ WEIR_API WEIR_MUST_USE weir_status weir_session_open(weir_app app, const weir_se
 /** weir_closed_fn - the session is closed: called once, on a worker, after everything else of the session (S4, S5). */
 typedef void weir_closed_fn(const weir_report *report, void *ctx);
 
+typedef struct weir_close_options {
+    size_t size;
+    int64_t drain_ns;          /* so long: no starts, work runs on; WEIR_FOREVER: never cancel. 0: cancel at once */
+    int64_t grace_ns;          /* then, after the cancel, so long before abandon */
+    int64_t report_ns;      /* log what is missing after this time, and then at 10 times; 0: 1 s; WEIR_FOREVER: never */
+    bool abandon;              /* after grace: do not wait for work, tokens, acknowledgements and handles (S9) */
+    bool lend;               /* threads inside weir_session_wait for it help: sweeps, finals, the close callback (R5) */
+    weir_closed_fn *closed;    /* NULL: nobody needs to be told */
+    void *ctx;
+} weir_close_options;
+
 /**
  * weir_session_close - cancel everything, now, and call back when it is over (S1 to S6)
  * @closed: NULL, or called exactly once if and only if the answer is WEIR_OK
  *
  * Context: any thread, any callback, also of this session. Never waits, never allocates, never calls @closed inline.
- * Return: WEIR_OK; WEIR_CLOSING (closed before; @closed is not taken)
+ * Return: WEIR_OK; WEIR_CLOSING (closed before; @closed is not taken, and what drained is cancelled now)
  */
 WEIR_API weir_status weir_session_close(weir_session session, weir_closed_fn *closed, void *ctx);
 
@@ -330,9 +373,9 @@ WEIR_API weir_status weir_session_close(weir_session session, weir_closed_fn *cl
  * It begins nothing: close the session first, or somebody else. Any number of threads. Ordering: everything that ran
  * for the session, its close callback included, is visible (E7).
  * Return: WEIR_OK        it is closed, and its close callback has returned
- *         WEIR_TIMED_OUT it is not
+ *         WEIR_TIMED_OUT @report says what is missing
  *         WEIR_STALE     it was closed before; the close callback has returned, too
- *         WEIR_WOULD_DEADLOCK on a worker of the application
+ *         WEIR_WOULD_DEADLOCK on a worker of the application, or of one that waits for this very one
  */
 WEIR_API WEIR_MUST_USE weir_status weir_session_wait(weir_session session, int64_t timeout_ns, weir_report *report);
 
@@ -343,6 +386,30 @@ WEIR_API WEIR_MUST_USE weir_status weir_session_wait(weir_session session, int64
  * Return: WEIR_OK; WEIR_INVALID (a reason that is not yours to give)
  */
 WEIR_API weir_status weir_session_cancel(weir_session session, weir_reason reason);
+
+/* ---- statistics ---- */
+
+enum { WEIR_LATENCY_BUCKETS = 32 };
+
+/* Bucket 0 counts what took less than 2^10 ns, bucket i less than 2^(10 + i). Percentiles are upper bounds: an eighth
+ * too high at most in an application's statistics, a factor of two in a session's. */
+typedef struct weir_latency {
+    uint64_t count, p50_ns, p90_ns, p99_ns, p999_ns, max_ns;
+    uint64_t bucket[WEIR_LATENCY_BUCKETS];
+} weir_latency;
+
+/* Set size; the rest is filled in. Grows at its end only. */
+typedef struct weir_stats {
+    size_t size;
+    uint64_t accepted, refused;
+    uint64_t queued, running, parked, deferred;                /* now */
+    uint64_t completed, failed, cancelled, timed_out, abandoned;
+    uint64_t posted, delivered, discarded;
+    uint64_t misuses;          /* calls answered with an error that only a caller's bug explains */
+    weir_latency cancel_seen;  /* from a cancel to the poll that said so, the hook, or the decision */
+    weir_latency cancel_final; /* ... to the final's callback having returned */
+    weir_latency cancel_barrier; /* ... of a close to its completion */
+} weir_stats;
 
 #ifdef __cplusplus
 }
