@@ -35,6 +35,7 @@ void closed_run(weir_job *job, weir_status status)
 
 void session_complete(struct session *s)
 {
+    s->report = (weir_report){ .size = sizeof(weir_report) };
     report_fill(s, &s->report);
     weir_assert(s->report.posted == s->report.delivered + s->report.discarded);
     if (s->closed == NULL) {

@@ -5,7 +5,14 @@
 
 #include "session/session.h"
 
-/* What is known of the session, now. The caller is inside, or completes it. */
+/* What is known of the session, now. Its size, and the array of blockers, stay the caller's. The caller is inside, or
+ * completes it, or holds its slot. */
 void report_fill(struct session *s, weir_report *report);
+
+/* The same for the application: the sum over its sessions, ended ones included. */
+void report_fill_app(struct sessions *all, weir_report *report);
+
+/* What a close still waits for, through the log hook. The caller is inside. Allocates nothing. */
+void report_log(struct session *s);
 
 #endif

@@ -49,9 +49,7 @@ static weir_status wait_held(struct session_ref *ref, uint64_t handle, int64_t t
     if (timeout_ns != 0 && worker_must_not_wait(ref->app.app))
         return WEIR_WOULD_DEADLOCK;
     weir_status status = wait_for_end(s, handle, time_add(clock_monotonic(), timeout_ns));
-    if (report != NULL && status == WEIR_OK)
-        *report = s->report;
-    else if (report != NULL)
+    if (report != NULL)
         report_fill(s, report);
     return status;
 }
