@@ -31,6 +31,9 @@ struct clock {
 /* CLOCK_MONOTONIC, in nanoseconds; what every deadline handed to the kernel is measured by. */
 int64_t clock_monotonic(void);
 
+/* The same to the kernel's tick, a few milliseconds: for stamps that every operation gets, at 4 ns each. */
+int64_t clock_monotonic_coarse(void);
+
 static inline bool clock_is_manual(const struct clock *c)
 {
     return c->now != NULL;
@@ -39,6 +42,12 @@ static inline bool clock_is_manual(const struct clock *c)
 static inline int64_t clock_now(const struct clock *c)
 {
     return clock_is_manual(c) ? c->now(c->ctx) : clock_monotonic();
+}
+
+/* Milliseconds, from some time on; after 49 days they begin again. Differences hold. */
+static inline uint32_t clock_coarse_ms(const struct clock *c)
+{
+    return (uint32_t)((clock_is_manual(c) ? c->now(c->ctx) : clock_monotonic_coarse()) / 1000000);
 }
 
 /* The deadline to sleep with: the given one, or none if real time does not lead there. */

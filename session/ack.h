@@ -32,6 +32,7 @@
 struct ack {
     _Atomic uint64_t word;                                     /* A */
     _Atomic uint32_t delivered;                                /* A, written by who holds DELIVERY */
+    weir_status beside;                                        /* not of this protocol: its owner's (op.h) */
 };
 
 /* N1. The operation is not published yet. */

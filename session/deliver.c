@@ -147,7 +147,7 @@ static void fill_outcome(struct delivery *d, weir_result *r)
     if (op_phase(d->word) == OP_ABANDONED)
         r->status = WEIR_ABANDONED;
     else if ((d->traits & OP_ANSWERED) != 0) {
-        r->status = d->cold->status;
+        r->status = d->cold->ack.beside;
         r->data = d->cold->data;
         r->size = d->cold->size;
         r->message = d->cold->message;

@@ -12,9 +12,10 @@ void call_hook(struct chunk *c, struct group *group, uint32_t bit)
     struct op_change change;
     if (op_move(&op->slot, op_hook_enter, 0, &change) != WEIR_OK)
         return;                                                /* removed, decided, or called by somebody else */
+    struct op_cold *cold = cold_of(c->ops, group, bit);
     weir_cancel_fn *hook;
-    *(void **)&hook = op->hook;
-    bool answer = hook((weir_reason)op_reason(change.new), op->hook_ctx);
+    *(void **)&hook = cold->hook;
+    bool answer = hook((weir_reason)op_reason(change.new), cold->hook_ctx);
     (void)op_move(&op->slot, op_hook_leave, answer, &change);
     if (op_has(change.old, OP_STACK))
         event_post(&group->pulled);
@@ -41,7 +42,7 @@ weir_status weir_task_on_cancel(weir_task *task, weir_cancel_fn *hook, void *ctx
         return WEIR_CANCELED;
     if (hook == NULL)
         return WEIR_OK;
-    task->op->hook = *(void **)&hook;
-    task->op->hook_ctx = ctx;
+    task->cold->hook = *(void **)&hook;
+    task->cold->hook_ctx = ctx;
     return op_move(&task->op->slot, op_hook_set, 0, &change);
 }

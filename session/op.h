@@ -14,6 +14,10 @@
  *   D   who holds DELIVERY
  * Fields that a stranger may read against a later owner (reports, calls with an old handle) are relaxed atomics; he
  * compares the word before and after, and forgets what he read if it changed.
+ *
+ * Where it was started, and when, is for reports (S10), and stands in the hot row, which the starter writes anyhow:
+ * in the cold one it would cost each start a second cache line. The hook, which only work that has run can have, made
+ * room for it. Who runs the operation is not here: each thread says what it is inside (stats.h).
  */
 #ifndef SESSION_OP_H
 #define SESSION_OP_H
@@ -35,11 +39,12 @@ struct op {
     _Atomic(const struct weir_kind *) kind;                    /* S, A */
     void *ctx;                                                 /* S */
     _Atomic uint64_t tag;                                      /* S, A */
-    void *hook;                                                /* H: a weir_cancel_fn */
-    void *hook_ctx;                                            /* H */
+    _Atomic(const void *) site;                                /* S, A: where it was started */
     _Atomic uint32_t epoch;                                    /* S, A: cancel_now() before it was accepted */
     _Atomic uint32_t traits;                                   /* S, A: enum op_traits */
     struct op_extra *extra;                                    /* S: deadline, foreign queue; NULL for most */
+    _Atomic uint32_t started_ms;                               /* S, A: clock_coarse_ms, for reports */
+    _Atomic uint32_t cancelled_at;                             /* A: written before T4, for statistics: stats.h */
 };
 static_assert(sizeof(struct op) == CACHE_LINE, "claiming and sweeping touch one line for each operation");
 static_assert(offsetof(struct op, slot) == 0, "the word is where slots.h looks for it");
@@ -49,10 +54,10 @@ struct op_cold {
     const char *message;                                       /* K */
     void *data;                                                /* K: the final's detail */
     size_t size;                                               /* K */
-    _Atomic(const void *) site;                                /* S, A: where it was started */
-    struct ack ack;                                            /* A: ack.h */
-    weir_status status;                                        /* K: the work's, or the token's */
-    _Atomic int16_t worker;                                    /* A: who runs it, for reports; -1: nobody */
+    void *hook;                                                /* H: a weir_cancel_fn */
+    void *hook_ctx;                                            /* H */
+    struct ack ack;                                            /* A: ack.h; K: ack.beside, the work's status, or the
+                                                                * token's */
 };
 static_assert(sizeof(struct op_cold) <= CACHE_LINE, "one line");
 

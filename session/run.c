@@ -57,7 +57,7 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
     fill_cold(op, task.cold);
     weir_status status = kind->work(&task, op->ctx);
     if (status != WEIR_AGAIN && !task.deferred) {              /* else the token decides, perhaps already */
-        task.cold->status = status;
+        task.cold->ack.beside = status;
         traits_add(op, OP_ANSWERED);
     }
     return status;

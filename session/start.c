@@ -27,15 +27,17 @@ static uint32_t traits_from(const weir_kind *kind)
 }
 
 static void fill(struct op *op, const weir_kind *kind, void *ctx, const weir_op_options *options, uint32_t epoch,
-                 struct op_extra *extra)
+                 struct op_extra *extra, const void *site, uint32_t now_ms)
 {
-    /* relaxed: T1 publishes them; atomics for readers with an old handle */
+    /* relaxed, all: T1 publishes them; atomics for readers with an old handle */
     atomic_store_explicit(&op->kind, kind, memory_order_relaxed);
     atomic_store_explicit(&op->tag, options->tag, memory_order_relaxed);
     atomic_store_explicit(&op->traits, traits_from(kind), memory_order_relaxed);
     op->ctx = ctx;
     atomic_store_explicit(&op->epoch, epoch, memory_order_relaxed);
     op->extra = extra;
+    atomic_store_explicit(&op->site, site, memory_order_relaxed);
+    atomic_store_explicit(&op->started_ms, now_ms, memory_order_relaxed);
 }
 
 /* A pull operation's results outlive their delivery, so there is room for them from the start. */
@@ -51,7 +53,7 @@ static bool make_pull(struct session *s, struct op *op, struct op_cold *cold)
 /* The caller is inside the session for the new operation. From T1 on that may end, and the session with it; what is
  * touched afterwards is type-stable, and compared by generation: a mark that comes late marks nothing. */
 static weir_status start(struct session *s, uint64_t session, uint32_t lane, const weir_kind *kind, void *ctx,
-                         const weir_op_options *options, uint32_t epoch, weir_op *out)
+                         const weir_op_options *options, uint32_t epoch, const void *site, weir_op *out)
 {
     uint32_t index;
     struct app *app = s->all->app;
@@ -66,7 +68,7 @@ static weir_status start(struct session *s, uint64_t session, uint32_t lane, con
     }
     struct group *group = group_of(&s->all->ops, index);
     struct op *op = group_op(group, index % GROUP_SLOTS);
-    fill(op, kind, ctx, options, epoch, extra);
+    fill(op, kind, ctx, options, epoch, extra, site, clock_coarse_ms(&app->clock));
     uint32_t generation = slot_word_generation(atomic_load_explicit(&op->slot.word, memory_order_relaxed)); /* ours */
     uint64_t value = handle_make(HANDLE_OP, s->all->app->place.index, index, generation);
     struct op_cold *cold = slots_cold(&s->all->ops, index);
@@ -113,7 +115,8 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
     if (status == WEIR_OK) {
         uint32_t lane = options->lane != WEIR_NORMAL ? options->lane
                       : (kind->flags & WEIR_BLOCKS) != 0 ? WEIR_BLOCKING : WEIR_NORMAL;
-        status = start(s, session.bits, lane, kind, ctx, options, epoch, out);
+        const void *site = __builtin_return_address(0);        /* S10: where the caller is */
+        status = start(s, session.bits, lane, kind, ctx, options, epoch, site, out);
         if (status != WEIR_OK)
             session_out(s, 1);
     }

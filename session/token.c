@@ -90,7 +90,7 @@ weir_status weir_token_complete(weir_token token, weir_status result, void *data
     status = op_move_at(&ref.op->slot, token.bits, op_hold_to_complete, 0, &change);
     if (status == WEIR_OK) {
         struct op_cold *cold = slots_cold(&ref.all->ops, ref.index);
-        cold->status = result;
+        cold->ack.beside = result;
         cold->data = data;
         cold->size = size;
         traits_add(ref.op, OP_ANSWERED);
