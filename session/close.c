@@ -58,10 +58,10 @@ void session_out(struct session *s, uint32_t count)
 
 /* ---- closing and cancelling ---- */
 
-void session_cancel_all(struct session *s, uint32_t reason)
+/* After K1, by somebody inside: the sweep gets a place of its own. */
+static void ask_for_sweep(struct session *s)
 {
-    cancel_raise(&s->cancel, reason);
-    (void)session_visit(&s->slot, s->handle);          /* the sweep's own place; the caller is inside, so it is there */
+    (void)session_visit(&s->slot, s->handle);                  /* the caller is inside, so it is there */
     if (atomic_fetch_add_explicit(&s->sweeps, 1, memory_order_seq_cst) != 0) {          /* O5 */
         session_out(s, 1);                                     /* one that has not begun yet will see it, too */
         return;
@@ -69,6 +69,22 @@ void session_cancel_all(struct session *s, uint32_t reason)
     if (node_schedule(&s->sweep_node, handle_generation(s->handle)))
         app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
     rescue_later(s->all, s);
+}
+
+void session_cancel_all(struct session *s, uint32_t reason)
+{
+    cancel_raise(&s->cancel, reason);
+    ask_for_sweep(s);
+}
+
+/* K1 before G4, by whoever finds it not cancelled yet: once a close has returned, the epoch is raised (S8). */
+static void cancel_for_close(struct session *s, uint32_t reason)
+{
+    /* acquire: G4 of who was faster, with its K1 */
+    if (session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire)) < SESSION_CANCELLING)
+        cancel_raise(&s->cancel, reason);
+    if (session_advance(&s->slot, SESSION_CANCELLING))
+        ask_for_sweep(s);
 }
 
 weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason)
@@ -84,8 +100,7 @@ weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn 
         s->closed = closed;
         s->closed_ctx = ctx;
     }
-    if (session_advance(&s->slot, SESSION_CANCELLING))
-        session_cancel_all(s, reason);
+    cancel_for_close(s, reason);
     session_out(s, 1);
     return status;
 }

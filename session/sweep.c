@@ -82,7 +82,8 @@ void session_sweep(struct session *s)
                 sweep_group(&c, group);
         }
     }
-    if (session_is_shut(atomic_load_explicit(&s->slot.word, memory_order_acquire)))     /* G2 */
+    /* Only CANCELLING ends here: the sweep of a cancel may be at its end between a close's G2 and G4. acquire: G4 */
+    if (session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire)) == SESSION_CANCELLING)
         (void)session_advance(&s->slot, SESSION_WAITING);
     chunk_end(&c);
 }
