@@ -4,8 +4,6 @@
  *   step             order     partner
  *   O4 closed due    seq_cst   closed_due, of one writer; who takes it away, a job or the control thread, sees all that
  *                              was done for the session; then the node is looked at: N1, N2 of node.h
- *   O5 sweeps        seq_cst   raised after K1, then N1; the job does N2, then takes them: at least one sees the other,
- *                              and who takes them sees every epoch that was raised for them
  */
 #include "session/report.h"
 #include "session/session.h"
@@ -47,7 +45,8 @@ void session_complete(struct session *s)
     atomic_store_explicit(&s->closed_due, 1, memory_order_seq_cst);                     /* O4: now it may end */
     if (node_schedule(&s->closed_node, generation))
         app_push(all->app, WEIR_HIGH, &s->closed_job);
-    rescue_later(all, s);
+    rescue_later(all, s, ATTENTION_CLOSED);
+    session_call_helpers(s);
 }
 
 void session_out(struct session *s, uint32_t count)
@@ -58,23 +57,10 @@ void session_out(struct session *s, uint32_t count)
 
 /* ---- closing and cancelling ---- */
 
-/* After K1, by somebody inside: the sweep gets a place of its own. */
-static void ask_for_sweep(struct session *s)
-{
-    (void)session_visit(&s->slot, s->handle);                  /* the caller is inside, so it is there */
-    if (atomic_fetch_add_explicit(&s->sweeps, 1, memory_order_seq_cst) != 0) {          /* O5 */
-        session_out(s, 1);                                     /* one that has not begun yet will see it, too */
-        return;
-    }
-    if (node_schedule(&s->sweep_node, handle_generation(s->handle)))
-        app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
-    rescue_later(s->all, s);
-}
-
 void session_cancel_all(struct session *s, uint32_t reason)
 {
     cancel_raise(&s->cancel, reason);
-    ask_for_sweep(s);
+    session_ask_sweep(s);
 }
 
 /* K1 before G4, by whoever finds it not cancelled yet: once a close has returned, the epoch is raised (S8). */
@@ -84,7 +70,7 @@ static void cancel_for_close(struct session *s, uint32_t reason)
     if (session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire)) < SESSION_CANCELLING)
         cancel_raise(&s->cancel, reason);
     if (session_advance(&s->slot, SESSION_CANCELLING))
-        ask_for_sweep(s);
+        session_ask_sweep(s);
 }
 
 weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason)

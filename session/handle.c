@@ -17,7 +17,7 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
         if (s != NULL && (steps & OP_STEP_HOOK) != 0)          /* C7; perhaps another session's by now: no harm */
             rescue_hooks(ref->all, s);
         if (s != NULL && (steps & (OP_STEP_DELIVER | OP_STEP_DROP)) != 0)
-            rescue_later(ref->all, s);
+            rescue_later(ref->all, s, ATTENTION_LOOK);
     }
     if ((duties & OP_FREED) != 0) {
         if ((traits_of(ref->op) & OP_RAN) != 0) {

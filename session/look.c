@@ -12,7 +12,7 @@ void chunk_begin(struct chunk *c, struct session *s)
 {
     const struct worker *self = worker_self();
     uint32_t may = OP_STEP_DELIVER | OP_STEP_DROP | OP_STEP_HOOK;
-    if (self->kind != WORKER_CONTROL)
+    if (self->kind == WORKER_LANE || self->kind == WORKER_BLOCKING)
         may |= OP_STEP_RUN;
     *c = (struct chunk){ .session = s, .ops = &s->all->ops, .may = may };
 }

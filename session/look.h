@@ -29,7 +29,7 @@ struct chunk {
     uint64_t freed;                                            /* bits of slots whose words are free */
     uint32_t left;                                        /* operations that have left, and are still counted in LIVE */
     uint32_t steps;
-    uint32_t may;                                              /* enum op_steps; the control thread does not RUN */
+    uint32_t may;                                              /* enum op_steps; RUN: workers only */
     weir_result unrun;                                         /* the final of what never ran: a template for sweeps */
     struct chunk_counts {
         uint64_t completed, failed, cancelled, timed_out, abandoned, posted, delivered, discarded;

@@ -20,9 +20,26 @@
  */
 #include "session/look.h"
 
+#include "session/sweep_word.h"
+
 enum { WATCH_IDLE, WATCH_ARMED };
 
 #define RESCUE_AFTER_NS INT64_C(1000000)
+
+/* A walk that is under way is left to those who walk, as long as they get on: one that is where it was a millisecond
+ * ago is stuck in a callback, and the groups that nobody has taken are taken here. */
+static void rescue_sweep(struct session *s, uint64_t handle)
+{
+    uint64_t sweep = atomic_load_explicit(&s->sweep, memory_order_seq_cst);             /* O5 */
+    if (!sweep_is_due(sweep))
+        return;
+    bool gets_on = sweep_at_work(sweep) != 0 && sweep != s->sweep_seen;
+    s->sweep_seen = sweep;
+    if (gets_on)
+        rescue_later(s->all, s, ATTENTION_SWEEP);
+    else
+        (void)session_sweep(s, handle);
+}
 
 /* On the control thread. */
 static void serve_session(struct session *s, uint32_t attention)
@@ -31,14 +48,15 @@ static void serve_session(struct session *s, uint32_t attention)
     uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_acquire);          /* G6 */
     if (slot_word_is_free(word))
         return;
-    if ((attention & ATTENTION_RESCUE) != 0) {
+    uint64_t handle = handle_make(HANDLE_SESSION, 0, 0, slot_word_generation(word));
+    if ((attention & ATTENTION_CLOSED) != 0)
         session_call_closed(s);
-        session_sweep(s);
-    }
-    if (session_visit(&s->slot, handle_make(HANDLE_SESSION, 0, 0, slot_word_generation(word))) != WEIR_OK)
+    if ((attention & ATTENTION_SWEEP) != 0)
+        rescue_sweep(s, handle);
+    if ((attention & (ATTENTION_LOOK | ATTENTION_HOOKS)) == 0 || session_visit(&s->slot, handle) != WEIR_OK)
         return;
     chunk_begin(&c, s);
-    if ((attention & ATTENTION_RESCUE) == 0)
+    if ((attention & ATTENTION_LOOK) == 0)
         c.may = OP_STEP_HOOK;
     look_at_all(&c);
     chunk_end(&c);
@@ -66,7 +84,7 @@ static void serve_rescue(void *ctx)
 {
     struct sessions *all = ctx;
     atomic_store_explicit(&all->watch, WATCH_IDLE, memory_order_seq_cst);                                  /* W2 */
-    serve(all, ATTENTION_RESCUE);
+    serve(all, ATTENTION_LOOK | ATTENTION_SWEEP | ATTENTION_CLOSED);
 }
 
 /* On whichever thread has the timers. */
@@ -94,10 +112,10 @@ void rescue_hooks(struct sessions *all, struct session *s)
     control_request(&all->app->control, CONTROL_HOOKS);
 }
 
-void rescue_later(struct sessions *all, struct session *s)
+void rescue_later(struct sessions *all, struct session *s, uint32_t attention)
 {
     struct app *app = all->app;
-    attend(s, ATTENTION_RESCUE);
+    attend(s, attention);
     uint32_t idle = WATCH_IDLE;
     if (atomic_load_explicit(&all->watch, memory_order_seq_cst) != WATCH_IDLE                              /* W1 */
         || !atomic_compare_exchange_strong_explicit(&all->watch, &idle, WATCH_ARMED, memory_order_seq_cst, /* W1 */

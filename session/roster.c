@@ -208,6 +208,42 @@ struct group *roster_group(struct roster *r, uint32_t number)
     return group < block_at(r, first)->groups ? group_of(r->ops, first + group * GROUP_SLOTS) : NULL;
 }
 
+/* ---- sweeping ---- */
+
+static bool block_is_there(struct roster *r, uint32_t block)
+{
+    return block < atomic_load_explicit(&r->blocks, memory_order_acquire)              /* A2, of the numbers */
+        || block < atomic_fetch_add_explicit(&r->blocks, 0, memory_order_acq_rel);     /* K3 */
+}
+
+static struct group *settled(struct roster *r, uint32_t block)
+{
+    struct group *head = block_group(r, block, 0);
+    if (head != NULL)
+        return head;
+    (void)atomic_fetch_add_explicit(first_word(r, block), 0, memory_order_acq_rel);    /* K3 */
+    return block_group(r, block, 0);
+}
+
+bool roster_run_from(struct roster *r, uint32_t *number, uint32_t most, struct roster_run *run)
+{
+    uint32_t block = *number / BLOCK_GROUPS_MAX, group = *number % BLOCK_GROUPS_MAX;
+    for (; block_is_there(r, block); block++, group = 0) {
+        struct group *head = settled(r, block);
+        if (head == NULL)
+            continue;
+        uint32_t first = place_first(atomic_load_explicit(&head->place, memory_order_relaxed)); /* fixed since A1 */
+        uint32_t groups = block_at(r, first)->groups;
+        if (group >= groups)
+            continue;
+        run->first = first + group * GROUP_SLOTS;
+        run->count = groups - group < most ? groups - group : most;
+        *number = block * BLOCK_GROUPS_MAX + group + run->count;
+        return true;
+    }
+    return false;
+}
+
 /* ---- growing ---- */
 
 static weir_status need_more(struct roster *r)
@@ -234,7 +270,7 @@ static weir_status take_number(struct roster *r, uint32_t *out)
         if (status != WEIR_OK)
             return status;
     } while (!atomic_compare_exchange_weak_explicit(&r->blocks, &number, number + 1,
-                                                    memory_order_release,               /* A2 of roster_groups */
+                                                    memory_order_acq_rel,   /* A2 of roster_groups; K3 */
                                                     memory_order_relaxed));
     *out = number;
     return WEIR_OK;
@@ -283,7 +319,7 @@ static void settle(struct roster *r, struct slots_block slots, uint32_t number)
     /* relaxed: A1 publishes them */
     atomic_store_explicit(&block->summary[ROSTER_READY], 0, memory_order_relaxed);
     atomic_store_explicit(&block->summary[ROSTER_FREE], with_free, memory_order_relaxed);
-    atomic_store_explicit(first_word(r, number), slots.first + 1, memory_order_release);    /* A1 with A2 */
+    (void)atomic_exchange_explicit(first_word(r, number), slots.first + 1, memory_order_acq_rel); /* A1 with A2, K3 */
     atomic_fetch_or_explicit(top_word(r, ROSTER_FREE, number), UINT64_C(1) << (number % 64),
                              memory_order_seq_cst);                                         /* as map_mark: L1 */
 }

@@ -20,10 +20,12 @@
  * words are never freed, only reused.
  *
  *   step        by             order     partner
- *   A1 settle   who grows      release   A2: the block's number in the table, after its maps are filled
+ *   A1 settle   who grows      acq_rel   A2, K3: the block's number in the table, after its maps are filled
  *   A2 find     anybody        acquire   A1
  *   A3 take     a starter      acquire   A4: compare-and-swap of the free leaf: the last owner's rows are his no more
  *   A4 give     who freed      release   A3; and A5
+ *   K3 sweep    a sweep        acq_rel   A1, and who gave out the block's number: read-modify-writes, all of them. The
+ *                                        sweep finds the block, or who settles it sees the epoch for which it sweeps
  *   A5 orphan   roster_fini    acq_rel   A4: sets bit 0 of the free leaf, which is no slot's. A give that sees it, and
  *                                        completes the group, counts the block's groups down; so does A5 itself. The
  *                                        last one gives the block back, and has seen all that was done in it
@@ -125,11 +127,34 @@ void roster_mark(struct group *group, uint64_t bit);
 /* The group's ready leaf is empty (map_done has said so). */
 void roster_empty(struct group *group);
 
+/* Is something marked ready? Exact as to marks that were made before. */
+static inline bool roster_has_ready(struct roster *r)
+{
+    for (uint32_t word = 0; word < ROSTER_TOPS; word++) {
+        struct roster_more *more = word == 0 ? NULL : atomic_load_explicit(&r->more, memory_order_acquire);  /* A2 */
+        if (word != 0 && more == NULL)
+            return false;
+        if (map_look(word == 0 ? &r->top[ROSTER_READY] : &more->top[ROSTER_READY][word]) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* A group with something ready, from a place that differs by `start`; NULL: there is none. */
 struct group *roster_find_ready(struct roster *r, uint32_t start);
 
-/* The groups, for sweeps, which share them out by number: below roster_groups; in each block in memory order.
- * NULL: there is none of that number, since not every block is of the largest size. */
+/* Groups of one block, side by side. */
+struct roster_run {
+    uint32_t first, count;                                     /* the first one's own slot; how many */
+};
+
+/* For sweeps: at most so many groups, from *number on, which moves behind them; they are numbered block by block, and
+ * not every number is in use. False: there is none. Then every block that is settled later is settled by a thread
+ * that sees what the caller saw (K3). */
+bool roster_run_from(struct roster *r, uint32_t *number, uint32_t most, struct roster_run *run);
+
+/* The groups by number, for looks: below roster_groups; in each block in memory order. NULL: there is none of that
+ * number. */
 uint32_t roster_groups(struct roster *r);
 struct group *roster_group(struct roster *r, uint32_t number);
 

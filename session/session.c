@@ -9,6 +9,7 @@
 #include "session/session.h"
 
 #include "core/verify.h"
+#include "session/sweep_word.h"
 #include "workqueue/above.h"
 
 #define SHUT (UINT32_C(1) << 31)
@@ -62,6 +63,7 @@ void session_wake_lane(struct group *group, struct sessions *all)
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
         if (&s->lanes[lane].roster == roster)
             wake_lane(s, lane, handle_generation(handle));
+    session_call_helpers(s);
 }
 
 /* ---- opening ---- */
@@ -88,7 +90,8 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     atomic_store_explicit(&s->live_max, live_max, memory_order_relaxed);
     s->closed = NULL;
     s->counts = (struct session_counts){ 0 };
-    atomic_store_explicit(&s->sweeps, 0, memory_order_relaxed);            /* published by the word, as all of these */
+    atomic_store_explicit(&s->sweep, SWEEP_NONE, memory_order_relaxed);    /* published by the word, as all of these */
+    atomic_store_explicit(&s->lend, 0, memory_order_relaxed);
     atomic_store_explicit(&s->closed_due, 0, memory_order_relaxed);
     atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
     atomic_store_explicit(&s->holders, 1, memory_order_relaxed);

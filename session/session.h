@@ -5,7 +5,7 @@
  * rosters, one per lane (roster.h), each with a node in the work queue (node.h). Memory is type-stable until the
  * application ends.
  *
- * What is to be done for a session stands in its words (sweeps, closed_due, the rosters' ready maps), not in the jobs
+ * What is to be done for a session stands in its words (sweep, closed_due, the rosters' ready maps), not in the jobs
  * that are in queues: those only bring a worker along. So the control thread can do it as well (rescue.c), and a job
  * that comes late finds nothing to do.
  *
@@ -64,16 +64,19 @@ struct session {
     weir_report report;                                        /* C */
     struct node closed_node, sweep_node;
     struct job closed_job, sweep_job;                          /* N: in a queue while their nodes say QUEUED */
-    _Atomic uint32_t sweeps;                                   /* A: asked for and not begun */
+    _Atomic uint64_t sweep;                                    /* A: sweep_word.h */
+    uint64_t sweep_seen;                                       /* the control thread's: as it was at its last look */
     _Atomic uint32_t closed_due;                               /* A: 1 from completion until somebody begins the end */
     _Atomic uint32_t attention;                                /* A: enum session_attention, for the control thread */
     _Atomic uint32_t holders;                                  /* A: of the slot: the session, nodes, waiters */
+    _Atomic uint32_t lend;                                     /* A: 1: who waits helps; by the close, then it asks */
+    _Atomic uint32_t waiters;                                  /* A: threads in weir_session_wait (wait.c) */
     struct event ended;
     CACHE_ALIGNED struct session_lane lanes[SESSION_LANES];
 };
 
 /* What the control thread is asked to look for. */
-enum session_attention { ATTENTION_HOOKS = 1, ATTENTION_RESCUE = 2 };
+enum session_attention { ATTENTION_HOOKS = 1, ATTENTION_LOOK = 2, ATTENTION_SWEEP = 4, ATTENTION_CLOSED = 8 };
 
 /* All of an application: app->above. */
 struct sessions {
@@ -125,9 +128,18 @@ void session_cancel_all(struct session *s, uint32_t reason);
 /* Closes it, and with which reason. OK, CLOSING, STALE. */
 weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason);
 
-/* Begin what is due, if nobody has: on a thread of the application. Of whatever session is in the slot. */
-void session_sweep(struct session *s);
+/* A cancel of all was raised: operations are to be walked. The caller is inside, once, and was before the raise. */
+void session_ask_sweep(struct session *s);
+
+/* On threads of the application: takes part in the sweep, if there is something left to take. False: there was not. */
+bool session_sweep(struct session *s, uint64_t handle);
+
+/* The close callback, if it is due and nobody has begun it. Of whatever session is in the slot. */
 void session_call_closed(struct session *s);
+
+/* Something has come that a thread in weir_session_wait may do: wakes those who lend themselves. After the mark; the
+ * session may be another one by now. */
+void session_call_helpers(struct session *s);
 
 /* Job functions. */
 weir_job_fn node_run, sweep_run, closed_run;
@@ -141,7 +153,8 @@ void rescue_init(struct sessions *all);
 /* A cancel has made a hook due: now. */
 void rescue_hooks(struct sessions *all, struct session *s);
 
-/* A sweep, a final or a close callback is due: in a millisecond, if no worker has taken it by then. */
-void rescue_later(struct sessions *all, struct session *s);
+/* A sweep, a final or a close callback is due, as a set of attention bits says: in a millisecond, if no worker has
+ * taken it by then. */
+void rescue_later(struct sessions *all, struct session *s, uint32_t attention);
 
 #endif

@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sweep.c - what a cancel of all has decided is carried out: one walk over all operations of a session */
+/* sweep.c - what a cancel of all has decided is carried out: a walk over all operations of a session, shared by whoever
+ * comes (sweep_word.h)
+ *
+ * A share is up to 16 groups of one block, a thousand operations. Between shares a walker gives back slots, counts and
+ * places; and when there is more behind its first full share, it calls another worker.
+ *
+ *   step             order     partner
+ *   O5 ask           seq_cst   P1 of sweep_word.h, after K1; then N1. The job does N2, then looks at the word: at least
+ *                              one of the two sees the other, and who looks sees every epoch that was raised before
+ */
 #include "session/look.h"
 
 #include "core/verify.h"
+#include "session/sweep_word.h"
 
-enum { PREFETCH_AHEAD = 12 };
+static_assert((int)SWEEP_LANES == (int)SESSION_LANES, "sweep_word.h counts the lanes");
+static_assert(ROSTER_BLOCKS * BLOCK_GROUPS_MAX == 1 << SWEEP_NUMBER_BITS, "and the groups of one");
+
+enum { PREFETCH_AHEAD = 12, SHARE_GROUPS = 16 };
+
+/* ---- one operation, one group ---- */
 
 /* The template of finals for a reason, when it is another one than before. */
 static void fill_template(struct chunk *c, uint32_t reason)
@@ -67,25 +82,91 @@ static void sweep_group(struct chunk *c, struct group *group)
     chunk_flush(c);
 }
 
-void session_sweep(struct session *s)
+/* ---- shares ---- */
+
+/* The groups to take at or after a place. False: there are none. */
+static bool find_share(struct session *s, uint32_t place, struct roster_run *run, uint32_t *behind)
 {
-    struct chunk c;
-    if (atomic_exchange_explicit(&s->sweeps, 0, memory_order_seq_cst) == 0)             /* O5 */
-        return;
-    chunk_begin(&c, s);                                        /* in the place that was taken for the sweep */
-    for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
-        struct roster *r = &s->lanes[lane].roster;
-        uint32_t numbers = roster_groups(r);
-        for (uint32_t i = 0; i < numbers; i++) {
-            struct group *group = roster_group(r, i);
-            if (group != NULL)
-                sweep_group(&c, group);
+    uint32_t lane = sweep_lane(place), number = sweep_number(place);
+    for (; lane < SESSION_LANES; lane++, number = 0)
+        if (roster_run_from(&s->lanes[lane].roster, &number, SHARE_GROUPS, run)) {
+            *behind = sweep_place(lane, number);
+            return true;
         }
-    }
-    /* Only CANCELLING ends here: the sweep of a cancel may be at its end between a close's G2 and G4. acquire: G4 */
-    if (session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire)) == SESSION_CANCELLING)
+    return false;
+}
+
+/* P2; false: P3. */
+static bool take_share(struct session *s, bool inside, struct roster_run *run)
+{
+    uint64_t new, old = atomic_load_explicit(&s->sweep, memory_order_seq_cst);          /* P1, O5 */
+    bool found;
+    do {
+        uint32_t behind = SWEEP_END;
+        found = sweep_is_due(old) && find_share(s, sweep_from(old), run, &behind);
+        new = found ? sweep_taken(old, behind, inside) : sweep_left(old, inside);
+    } while (!atomic_compare_exchange_weak_explicit(&s->sweep, &old, new, memory_order_seq_cst,  /* P2, P3 with P1 */
+                                                    memory_order_seq_cst));
+    if (!found && sweep_is_over(new))
         (void)session_advance(&s->slot, SESSION_WAITING);
+    return found;
+}
+
+static void call_worker(struct session *s, uint32_t generation)
+{
+    if (node_schedule(&s->sweep_node, generation))
+        app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
+}
+
+static bool is_worth_sharing(struct session *s, const struct roster_run *run)
+{
+    /* relaxed: a hint */
+    return run->count == SHARE_GROUPS && s->all->app->worker_count > 1
+        && sweep_is_due(atomic_load_explicit(&s->sweep, memory_order_relaxed));
+}
+
+static void sweep_shares(struct chunk *c, struct roster_run *run)
+{
+    struct session *s = c->session;
+    if (is_worth_sharing(s, run))
+        call_worker(s, handle_generation(s->handle));
+    do
+        for (uint32_t i = 0; i < run->count; i++)
+            sweep_group(c, group_of(c->ops, run->first + i * GROUP_SLOTS));
+    while (take_share(s, true, run));
+}
+
+/* ---- from outside ---- */
+
+bool session_sweep(struct session *s, uint64_t handle)
+{
+    struct roster_run run;
+    struct chunk c;
+    if (!sweep_is_due(atomic_load_explicit(&s->sweep, memory_order_seq_cst))            /* P1, O5 */
+        || session_visit(&s->slot, handle) != WEIR_OK)
+        return false;
+    bool found = take_share(s, false, &run);
+    if (!found) {
+        session_out(s, 1);
+        return false;
+    }
+    chunk_begin(&c, s);
+    sweep_shares(&c, &run);
     chunk_end(&c);
+    return true;
+}
+
+void session_ask_sweep(struct session *s)
+{
+    uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_acquire);          /* G2, G4 */
+    /* nobody but the caller is inside, and nobody comes in: there is nothing to sweep */
+    if (session_is_shut(word) && session_live(word) == 1)
+        return;
+    uint64_t ask = SWEEP_ASKED | (session_phase(word) >= SESSION_CANCELLING ? SWEEP_LAST : 0);
+    atomic_fetch_or_explicit(&s->sweep, ask, memory_order_seq_cst);                     /* P1, O5 */
+    call_worker(s, handle_generation(s->handle));
+    rescue_later(s->all, s, ATTENTION_SWEEP);
+    session_call_helpers(s);
 }
 
 void sweep_run(weir_job *job, weir_status status)
@@ -96,5 +177,5 @@ void sweep_run(weir_job *job, weir_status status)
     if (node_pop(&s->sweep_node, &generation) == NODE_LAST)
         session_release_slot(s);
     else
-        session_sweep(s);
+        (void)session_sweep(s, handle_make(HANDLE_SESSION, 0, 0, generation));
 }
