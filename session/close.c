@@ -34,8 +34,7 @@ void closed_run(weir_job *job, weir_status status)
 void session_complete(struct session *s)
 {
     s->report = (weir_report){ .size = sizeof(weir_report) };
-    report_fill(s, &s->report);
-    weir_assert(s->report.posted == s->report.delivered + s->report.discarded);
+    report_complete(s, &s->report);
     if (s->closed == NULL) {
         session_end(s);
         return;

@@ -77,7 +77,7 @@ static void deliver_item(struct delivery *d)
     r->more = true;
     r->data = item.data;
     r->size = item.size;
-    d->c->counts.delivered++;
+    chunk_count(d->c, COUNT_DELIVERED, 1);
     ack_give(&d->cold->ack, r->number);
     d->kind->on_result(r, d->op->ctx);
     if (!op_acks_later(d->word, d->traits) && d->kind->drop != NULL) {
@@ -93,7 +93,7 @@ static void discard(struct delivery *d, uint32_t count)
     for (; count > 0; count--) {
         struct window_item item = window_take(&d->cold->stream->window);
         d->cold->stream->window.discarded++;
-        d->c->counts.discarded++;
+        chunk_count(d->c, COUNT_DISCARDED, 1);
         if (d->kind->drop != NULL) {
             (void)window_drop(&d->cold->stream->window);
             d->kind->drop(item.data, item.size);
@@ -112,7 +112,7 @@ static void discard_newest(struct delivery *d, uint32_t count)
 {
     struct window *window = &d->cold->stream->window;
     window->discarded += count;
-    d->c->counts.discarded += count;
+    chunk_count(d->c, COUNT_DISCARDED, count);
     for (uint32_t i = count; i > 0 && d->kind->drop != NULL; i--) {
         struct window_item item = window_newest(window, i);
         d->kind->drop(item.data, item.size);
@@ -126,7 +126,7 @@ static void deliver_purge(struct delivery *d)
     for (uint32_t count = op_pending(d->word); count > 0; count--) {
         (void)window_take(&stream->window);
         stream->window.discarded++;
-        d->c->counts.discarded++;
+        chunk_count(d->c, COUNT_DISCARDED, 1);
     }
     while (d->kind->drop != NULL && stream->window.dropped < stream->window.taken) {
         struct window_item item = window_drop(&stream->window);
@@ -157,32 +157,54 @@ static void fill_outcome(struct delivery *d, weir_result *r)
         r->message = weir_status_text(r->status);
 }
 
+/* Who posts has counted. Abandoned work may be at it still: of that what was taken, and what waits, from the word. */
+static uint64_t posted_of(struct delivery *d, const struct window *window)
+{
+    bool abandoned = op_phase(d->word) == OP_ABANDONED;
+    return abandoned ? window->taken + op_pending(d->word) : window->posted;
+}
+
 static void fill_counts(struct delivery *d, weir_result *r)
 {
     const struct op_stream *stream = d->ran ? d->cold->stream : NULL;
     r->number = 1;
-    if (op_has(d->word, OP_PULL)) {                            /* the rest when it is fetched: pull.c */
-        d->c->counts.posted += stream->window.posted;
-        return;
-    }
     if (stream == NULL)
         return;
+    uint64_t posted = posted_of(d, &stream->window);
+    chunk_count(d->c, COUNT_POSTED, posted);
+    if (op_has(d->word, OP_PULL))
+        return;                                                /* the rest when it is fetched: pull.c */
+    r->posted = posted;
     r->discarded = stream->window.discarded;
-    r->posted = stream->window.taken;                          /* all that were accepted are taken by now */
-    r->delivered = r->posted - r->discarded;
+    r->delivered = stream->window.taken - r->discarded;
     r->number = r->posted + 1;
-    d->c->counts.posted += r->posted;
 }
 
-static void count_final(struct chunk *c, weir_status status)
+static enum count class_of(weir_status status)
 {
     switch (status) {
-    case WEIR_OK: c->counts.completed++; break;
-    case WEIR_CANCELED: c->counts.cancelled++; break;
-    case WEIR_TIMED_OUT: c->counts.timed_out++; break;
-    case WEIR_ABANDONED: c->counts.abandoned++; break;
-    default: c->counts.failed++; break;
+    case WEIR_OK: return COUNT_COMPLETED;
+    case WEIR_CANCELED: return COUNT_CANCELLED;
+    case WEIR_TIMED_OUT: return COUNT_TIMED_OUT;
+    case WEIR_ABANDONED: return COUNT_ABANDONED;
+    default: return COUNT_FAILED;
     }
+}
+
+void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t count)
+{
+    chunk_count(c, class_of(status), count);
+    if (decided)
+        chunk_count(c, COUNT_DECIDED, count);
+}
+
+void count_unruns(struct chunk *c)
+{
+    if (c->unruns == 0)
+        return;
+    count_finals(c, c->unrun.status, true, c->unruns);
+    chunk_count(c, COUNT_ENDED, c->unruns);
+    c->unruns = 0;
 }
 
 /* gone: here, unless abandoned work is on its stack; then its worker calls it (run.c). One step decides. */
@@ -210,7 +232,7 @@ static void deliver_final(struct delivery *d)
               : acks_later && d->ran && d->cold->stream != NULL ? &d->cold->stream->result : &on_stack);
     fill_outcome(d, r);
     fill_counts(d, r);
-    count_final(d->c, r->status);
+    count_finals(d->c, r->status, op_phase(d->word) == OP_ABANDONED || (d->traits & OP_ANSWERED) == 0, 1);
     if (d->ran)
         ack_give(&d->cold->ack, r->number);
     if (d->kind->on_result != NULL)
@@ -239,6 +261,7 @@ void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
     if (kind->gone != NULL)
         kind->gone(op->ctx);
     (void)op_retire(&op->slot, now);                           /* T17 */
+    c->unruns++;
     c->freed |= UINT64_C(1) << bit;
     c->left++;
 }

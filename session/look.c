@@ -14,7 +14,8 @@ void chunk_begin(struct chunk *c, struct session *s)
     uint32_t may = OP_STEP_DELIVER | OP_STEP_DROP | OP_STEP_HOOK;
     if (self->kind == WORKER_LANE || self->kind == WORKER_BLOCKING)
         may |= OP_STEP_RUN;
-    *c = (struct chunk){ .session = s, .ops = &s->all->ops, .may = may };
+    *c = (struct chunk){ .session = s, .ops = &s->all->ops, .may = may, .account = &s->all->accounts[self->number] };
+    account_begin(c->account, s->handle);
 }
 
 void chunk_give_slots(struct chunk *c)
@@ -24,35 +25,13 @@ void chunk_give_slots(struct chunk *c)
     c->freed = 0;
 }
 
-/* relaxed: they count; who reads them all at the end has seen everybody leave (E7) */
-static void add(_Atomic uint64_t *to, uint64_t count)
-{
-    if (count != 0)
-        atomic_fetch_add_explicit(to, count, memory_order_relaxed);
-}
-
-static void give_counts(struct chunk *c)
-{
-    struct session_counts *to = &c->session->counts;
-    add(&to->completed, c->counts.completed);
-    add(&to->failed, c->counts.failed);
-    add(&to->cancelled, c->counts.cancelled);
-    add(&to->timed_out, c->counts.timed_out);
-    add(&to->abandoned, c->counts.abandoned);
-    add(&to->posted, c->counts.posted);
-    add(&to->delivered, c->counts.delivered);
-    add(&to->discarded, c->counts.discarded);
-    add(&to->accepted, c->counts.completed + c->counts.failed + c->counts.cancelled + c->counts.timed_out
-                       + c->counts.abandoned);
-    c->counts = (struct chunk_counts){ 0 };
-}
-
 void chunk_flush(struct chunk *c)
 {
     chunk_give_slots(c);
     if (c->left == 0)
         return;
-    give_counts(c);
+    count_unruns(c);
+    account_give(c->account, &c->session->counts);
     uint32_t left = c->left;
     c->left = 0;
     (void)session_leave(&c->session->slot, left);              /* never the last: the chunk's own place is kept */
@@ -61,7 +40,8 @@ void chunk_flush(struct chunk *c)
 void chunk_end(struct chunk *c)
 {
     chunk_give_slots(c);
-    give_counts(c);
+    count_unruns(c);
+    account_give(c->account, &c->session->counts);
     session_out(c->session, c->left + 1);
 }
 
@@ -71,6 +51,8 @@ void chunk_note(struct chunk *c, struct group *group, uint32_t bit, uint64_t old
     if ((duties & OP_WAKE) != 0)
         event_post(&group->pulled);
     c->left += (duties & OP_LEAVE) != 0;
+    if (op_is_over(new) && !op_is_over(old))
+        chunk_count(c, COUNT_ENDED, 1);
     if ((duties & OP_FREED) == 0)
         return;
     if (slot_word_is_worn(new))

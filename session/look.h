@@ -2,8 +2,8 @@
 /* look.h - a worker looks at operations, and does what their words ask for
  *
  * A *chunk* is what one worker does for one session without a word to anybody: it holds a place in the session (G3),
- * counts on its stack, and gives the counts, the freed slots and the places of those who have left in one go. So per
- * operation no step is paid but those of its own word.
+ * counts for itself (account.h), and gives the counts, the freed slots and the places of those who have left in one
+ * go. So per operation no step is paid but those of its own word.
  *
  * The order when a chunk ends: slots are given back (A4) before the session is left (G5), since after that it may be
  * gone.
@@ -25,16 +25,20 @@ struct op_stream {
 struct chunk {
     struct session *session;
     struct slots *ops;
+    struct account *account;                                   /* this thread's */
     struct group *group;                                       /* the one whose slots are in freed */
     uint64_t freed;                                            /* bits of slots whose words are free */
     uint32_t left;                                        /* operations that have left, and are still counted in LIVE */
     uint32_t steps;
     uint32_t may;                                              /* enum op_steps; RUN: workers only */
     weir_result unrun;                                         /* the final of what never ran: a template for sweeps */
-    struct chunk_counts {
-        uint64_t completed, failed, cancelled, timed_out, abandoned, posted, delivered, discarded;
-    } counts;
+    uint32_t unruns;                                           /* that were given with it, and are not counted yet */
 };
+
+static inline void chunk_count(struct chunk *c, enum count which, uint64_t count)
+{
+    account_count(c->account, which, count);
+}
 
 /* The caller is inside the session by one place, which chunk_end gives back. */
 void chunk_begin(struct chunk *c, struct session *s);
@@ -64,6 +68,11 @@ void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, 
 
 /* The same for a sealed final of an operation that never ran, from the chunk's template: most of what a sweep ends. */
 void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint64_t now);
+
+/* deliver.c: finals of that status; decided: by the library. */
+void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t count);
+/* What was given with the template; before that changes. */
+void count_unruns(struct chunk *c);
 
 /* deadline.c. make: NULL, no memory; unmake: it was not armed. arm: before T1, and published after it. over: by who
  * delivers the final. */

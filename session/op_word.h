@@ -136,6 +136,9 @@ static inline uint32_t op_pending(uint64_t w) { return (uint32_t)(w & SLOT_BITS)
 static inline bool op_has(uint64_t w, uint32_t flags) { return (w & flags) != 0; }
 static inline bool op_is_decided(uint64_t w) { return op_phase(w) >= OP_DECIDED; }
 
+/* Has its final been delivered? */
+static inline bool op_is_over(uint64_t w) { return op_phase(w) == OP_DONE || op_phase(w) == OP_FREE; }
+
 /* Results that the library holds: the window's fill. */
 static inline uint32_t op_held(uint64_t w)
 {

@@ -16,7 +16,8 @@ static const weir_result *give_item(struct op_ref *ref, uint64_t handle, struct 
         .op.bits = handle, .number = stream->window.taken, .more = true, .data = item.data, .size = item.size,
         .tag = atomic_load_explicit(&ref->op->tag, memory_order_relaxed),                   /* E1 */
     };
-    atomic_fetch_add_explicit(&s->counts.delivered, 1, memory_order_relaxed);               /* counts; E7 by leaving */
+    counts_add(&s->counts, COUNT_DELIVERED, 1);
+    counts_add(&ref->all->outside, COUNT_DELIVERED, 1);
     return &stream->result;
 }
 
@@ -26,7 +27,7 @@ static const weir_result *give_final(struct op_stream *stream)
     weir_result *r = &stream->final;
     r->posted = stream->window.posted;
     r->discarded = stream->window.discarded;
-    r->delivered = r->posted - r->discarded;
+    r->delivered = stream->window.taken;
     r->number = r->posted + 1;
     return r;
 }

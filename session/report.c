@@ -11,35 +11,55 @@ static uint32_t phase_of(struct session *s)
     return phase == SESSION_FREE ? WEIR_PHASE_CLOSED : phase;
 }
 
-/* As far as chunks have given their counts. */
+static void fill_counts(const struct sums *n, weir_report *r)
+{
+    r->completed = n->of[COUNT_COMPLETED];
+    r->failed = n->of[COUNT_FAILED];
+    r->cancelled = n->of[COUNT_CANCELLED];
+    r->timed_out = n->of[COUNT_TIMED_OUT];
+    r->abandoned = n->of[COUNT_ABANDONED];
+    r->posted = n->of[COUNT_POSTED];
+    r->delivered = n->of[COUNT_DELIVERED];
+    r->discarded = n->of[COUNT_DISCARDED];
+    r->accepted = n->of[COUNT_ENDED];
+    r->outcome = r->abandoned != 0 ? WEIR_OUTCOME_ABANDONED
+               : n->of[COUNT_DECIDED] != 0 ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_CLEAN;
+}
+
+static void clear(weir_report *r)
+{
+    *r = (weir_report){ .size = r->size, .blockers = r->blockers, .blockers_max = r->blockers_max };
+}
+
 void report_fill(struct session *s, weir_report *r)
 {
-    const struct session_counts *c = &s->counts;
-    /* relaxed: a moment old; once the session is complete everybody who counted has left (E7) */
-    *r = (weir_report){
-        .size = r->size,
-        .blockers = r->blockers,
-        .blockers_max = r->blockers_max,
-        .phase = phase_of(s),
-        .accepted = atomic_load_explicit(&c->accepted, memory_order_relaxed),
-        .completed = atomic_load_explicit(&c->completed, memory_order_relaxed),
-        .failed = atomic_load_explicit(&c->failed, memory_order_relaxed),
-        .cancelled = atomic_load_explicit(&c->cancelled, memory_order_relaxed),
-        .timed_out = atomic_load_explicit(&c->timed_out, memory_order_relaxed),
-        .abandoned = atomic_load_explicit(&c->abandoned, memory_order_relaxed),
-        .posted = atomic_load_explicit(&c->posted, memory_order_relaxed),
-        .delivered = atomic_load_explicit(&c->delivered, memory_order_relaxed),
-        .discarded = atomic_load_explicit(&c->discarded, memory_order_relaxed),
-    };
-    r->outcome = r->cancelled + r->timed_out != 0 ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_CLEAN;
+    struct sums sums;
+    clear(r);
+    r->phase = phase_of(s);
+    session_sums(s, &sums);
+    fill_counts(&sums, r);
+}
+
+void report_complete(struct session *s, weir_report *r)
+{
+    struct sums sums;
+    session_sums_given(s, &sums);
+    if (!account_balances(&sums))                              /* a worker in abandoned work may not have given */
+        session_sums(s, &sums);
+    account_check(&sums);
+    clear(r);
+    r->phase = WEIR_PHASE_CLOSED;
+    fill_counts(&sums, r);
 }
 
 /* ---- of the application ---- */
 
 void report_fill_app(struct sessions *all, weir_report *r)
 {
-    (void)all;
-    *r = (weir_report){ .size = r->size, .blockers = r->blockers, .blockers_max = r->blockers_max };
+    struct sums sums;
+    clear(r);
+    sessions_sums(all, &sums);
+    fill_counts(&sums, r);
 }
 
 /* ---- in the log ---- */

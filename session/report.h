@@ -9,6 +9,9 @@
  * completes it, or holds its slot. */
 void report_fill(struct session *s, weir_report *report);
 
+/* The same, once and for all, by who completes it: if the accounts do not balance, the process stops. */
+void report_complete(struct session *s, weir_report *report);
+
 /* The same for the application: the sum over its sessions, ended ones included. */
 void report_fill_app(struct sessions *all, weir_report *report);
 

@@ -89,7 +89,7 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     uint32_t live_max = options->live_max != 0 ? options->live_max : SESSION_LIVE_MAX;
     atomic_store_explicit(&s->live_max, live_max, memory_order_relaxed);
     s->closed = NULL;
-    s->counts = (struct session_counts){ 0 };
+    s->counts = (struct counts){ 0 };
     atomic_store_explicit(&s->sweep, SWEEP_NONE, memory_order_relaxed);    /* published by the word, as all of these */
     atomic_store_explicit(&s->lend, 0, memory_order_relaxed);
     atomic_store_explicit(&s->closed_due, 0, memory_order_relaxed);
@@ -208,17 +208,22 @@ weir_status above_init(struct app *app)
         .memory = app->memory, .hot_size = sizeof(struct session), .granule = 1, .limit = SESSIONS_MAX,
         .floor = app->place.floor,
     };
-    weir_status status = slots_init(&all->ops, &ops);
-    if (status != WEIR_OK)
+    all->accounts_count = app_thread_count(app);
+    weir_status status = WEIR_NO_MEMORY;
+    all->accounts = memory_zalloc(&app->memory, all->accounts_count * sizeof(struct account), CACHE_LINE);
+    if (all->accounts == NULL)
         goto fail_memory;
+    if ((status = slots_init(&all->ops, &ops)) != WEIR_OK)
+        goto fail_accounts;
     if ((status = slots_init(&all->table, &table)) != WEIR_OK)
         goto fail_ops;
     all->app = app;
     app->above = all;
     rescue_init(all);
     return WEIR_OK;
-fail_ops:    slots_fini(&all->ops);
-fail_memory: memory_free(&app->memory, all, sizeof(*all));
+fail_ops:      slots_fini(&all->ops);
+fail_accounts: memory_free(&app->memory, all->accounts, all->accounts_count * sizeof(struct account));
+fail_memory:   memory_free(&app->memory, all, sizeof(*all));
     return status;
 }
 
@@ -233,6 +238,7 @@ void above_fini(struct app *app)
         }
     slots_fini(&all->table);
     slots_fini(&all->ops);
+    memory_free(&app->memory, all->accounts, all->accounts_count * sizeof(struct account));
     memory_free(&app->memory, all, sizeof(*all));
 }
 

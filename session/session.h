@@ -26,6 +26,7 @@
 #include <weir/weir.h>
 
 #include "core/event.h"
+#include "session/account.h"
 #include "session/node.h"
 #include "session/policy.h"
 #include "session/roster.h"
@@ -33,12 +34,6 @@
 #include "workqueue/app.h"
 
 enum { SESSION_LANES = WEIR_BLOCKING + 1, SESSIONS_MAX = 1 << 20 };
-
-/* Counted by chunks of steps (look.h), so that no operation pays for it. */
-struct session_counts {
-    _Atomic uint64_t accepted, completed, failed, cancelled, timed_out, abandoned;   /* A: finals, by their status */
-    _Atomic uint64_t posted, delivered, discarded;                                   /* A: items */
-};
 
 /* I: fixed while the session lives, A: atomic, C: the closer that won, until it leaves; then who completes. */
 struct session_lane {
@@ -57,7 +52,7 @@ struct session {
     int64_t timeout_ns;                                        /* I: of operations that have none of their own */
     uint32_t index;                                            /* I */
     _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
-    CACHE_ALIGNED struct session_counts counts;
+    CACHE_ALIGNED struct counts counts;                        /* A: account.h */
     struct policy policy;                                      /* A */
     weir_closed_fn *closed;                                    /* C */
     void *closed_ctx;                                          /* C */
@@ -84,6 +79,9 @@ struct sessions {
     struct slots ops, table;
     _Atomic uint32_t open;                                     /* A: SHUT and how many; session.c */
     struct event none_left;
+    struct account *accounts;                                  /* I: one for each thread, by its number */
+    uint32_t accounts_count;                                   /* I */
+    struct counts outside;                                     /* A: of threads that have none */
     _Atomic uint32_t watch;                                    /* A: rescue.c */
     struct timer watch_timer;                                  /* who made watch ARMED, until it is over */
 };

@@ -24,6 +24,7 @@ enum { PREFETCH_AHEAD = 12, SHARE_GROUPS = 16 };
 /* The template of finals for a reason, when it is another one than before. */
 static void fill_template(struct chunk *c, uint32_t reason)
 {
+    count_unruns(c);
     weir_status status = reason == WEIR_REASON_TIMEOUT ? WEIR_TIMED_OUT : WEIR_CANCELED;
     c->unrun = (weir_result){
         .number = 1, .status = status, .reason = (weir_reason)reason, .message = weir_status_text(status),
@@ -47,8 +48,6 @@ static void sweep_op(struct chunk *c, struct group *group, uint32_t bit, uint64_
         if (unrun && op_is_sealed(change.new)) {
             if (reason != c->unrun.reason)
                 fill_template(c, reason);
-            c->counts.cancelled += reason != WEIR_REASON_TIMEOUT;
-            c->counts.timed_out += reason == WEIR_REASON_TIMEOUT;
             deliver_unrun(c, group, bit, value, change.new);
             return;
         }

@@ -49,6 +49,14 @@ static weir_status write_item(struct op_ref *ref, struct op_stream **stream, voi
     return WEIR_OK;
 }
 
+/* T7 of a post, but for one thing: refused it keeps HOLD, under which the count is put right. */
+static inline weir_status commit_or_keep(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    if (op_reason(old) != 0 || op_is_decided(old))
+        return WEIR_CANCELED;
+    return op_commit_post(old, traits, new);
+}
+
 static weir_status post(struct op_ref *ref, uint64_t token, void *data, size_t size)
 {
     struct op_change change;
@@ -57,12 +65,16 @@ static weir_status post(struct op_ref *ref, uint64_t token, void *data, size_t s
     if (status != WEIR_OK)
         return status;
     status = write_item(ref, &stream, data, size);
-    op_step_fn *commit = status == WEIR_OK ? op_commit_post : op_commit_complete;       /* or only -HOLD */
-    if (status == WEIR_OK)
-        window_posted(&stream->window);                    /* if T7 refuses, a cancel has won, and nobody posts again */
-    weir_status committed = op_move(&ref->op->slot, commit, 0, &change);
+    if (status == WEIR_OK) {
+        window_posted(&stream->window);                        /* before T7: afterwards it is not ours */
+        status = op_move(&ref->op->slot, commit_or_keep, 0, &change);
+        if (status != WEIR_OK)
+            window_unposted(&stream->window);
+    }
+    if (status != WEIR_OK)
+        (void)op_move(&ref->op->slot, op_commit_complete, 0, &change);                  /* only -HOLD */
     op_follow(ref, &change);                                   /* the operation may be over by now */
-    return status != WEIR_OK ? status : committed;
+    return status;
 }
 
 weir_status weir_token_post(weir_token token, void *data, size_t size)

@@ -9,7 +9,7 @@
  * hand them over (acq_rel), and the entry with them:
  *
  *   posted      the work function's thread while TOKEN is off, else who holds HOLD: writes the entry, then T5 or T7; if
- *               that is refused, the entry stays unseen, and the counter stays
+ *               that is refused, the entry stays unseen, and is not counted
  *   taken       who holds DELIVERY (push), or WAITER (pull)
  *   dropped     who holds DELIVERY; of a kind without drop nobody, and it stays 0
  */
@@ -44,10 +44,15 @@ static inline void window_write(struct window *w, void *data, size_t size)
     w->item[w->posted % w->size] = (struct window_item){ data, size };
 }
 
-/* After T5 or T7 was OK. */
+/* After T5 was OK; before T7, and taken back if that refuses. */
 static inline void window_posted(struct window *w)
 {
     w->posted++;
+}
+
+static inline void window_unposted(struct window *w)
+{
+    w->posted--;
 }
 
 /* After the step that gave the right to the oldest pending one. */
