@@ -4,9 +4,15 @@
  *   step             order     partner
  *   O4 closed due    seq_cst   closed_due, of one writer; who takes it away, a job or the control thread, sees all that
  *                              was done for the session; then the node is looked at: N1, N2 of node.h
+ *   O7 drive         seq_cst   bits are set, then N1; the job does N2, then takes them: at least one sees the other
+ *
+ * A close is driven by whoever finds something due: closers, later ones too, and the session's timer (alarm.c). Cancel-
+ * ling is so short that each does it himself: K1, then G4; whose G4 it was asks for the sweep. An operation is accepted
+ * by nobody any more then, so that one sweep acts on every operation, whatever epoch a slower driver raises after it.
+ * Reports are made by a job, or by the control thread when no worker has come (session_ask).
  */
+#include "session/close.h"
 #include "session/report.h"
-#include "session/session.h"
 
 #include "core/verify.h"
 
@@ -54,7 +60,7 @@ void session_out(struct session *s, uint32_t count)
         session_complete(s);
 }
 
-/* ---- closing and cancelling ---- */
+/* ---- cancelling ---- */
 
 void session_cancel_all(struct session *s, uint32_t reason)
 {
@@ -62,17 +68,102 @@ void session_cancel_all(struct session *s, uint32_t reason)
     session_ask_sweep(s);
 }
 
-/* K1 before G4, by whoever finds it not cancelled yet: once a close has returned, the epoch is raised (S8). */
-static void cancel_for_close(struct session *s, uint32_t reason)
+static enum session_phase phase_of(const struct session *s)
 {
-    /* acquire: G4 of who was faster, with its K1 */
-    if (session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire)) < SESSION_CANCELLING)
-        cancel_raise(&s->cancel, reason);
+    return session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire));   /* G4 */
+}
+
+/* K1 before G4: who finds the phase later than DRAINING knows that everything is cancelled. */
+static void cancel_what_drains(struct session *s, uint32_t reason)
+{
+    if (phase_of(s) != SESSION_DRAINING)
+        return;
+    cancel_raise(&s->cancel, reason);
     if (session_advance(&s->slot, SESSION_CANCELLING))
         session_ask_sweep(s);
 }
 
-weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason)
+/* ---- what is due ---- */
+
+void session_ask(struct session *s, uint32_t what)
+{
+    (void)session_visit(&s->slot, s->handle);                  /* a place for who does it; the caller is inside */
+    if (atomic_fetch_or_explicit(&s->drive, what, memory_order_seq_cst) != 0) {         /* O7 */
+        session_out(s, 1);
+        return;
+    }
+    if (node_schedule(&s->drive_node, handle_generation(s->handle)))
+        app_push(s->all->app, WEIR_HIGH, &s->drive_job);
+    rescue_later(s->all, s, ATTENTION_DRIVE);
+}
+
+void session_drive(struct session *s)
+{
+    uint32_t what = atomic_exchange_explicit(&s->drive, 0, memory_order_seq_cst);       /* O7 */
+    if (what == 0)
+        return;
+    if ((what & DRIVE_REPORT) != 0)
+        report_log(s);
+    session_out(s, 1);
+}
+
+void drive_run(weir_job *job, weir_status status)
+{
+    struct session *s = job->ctx;
+    uint32_t generation;
+    (void)status;
+    if (node_pop(&s->drive_node, &generation) == NODE_LAST)
+        session_release_slot(s);
+    else
+        session_drive(s);
+}
+
+void close_see_to(struct session *s, int64_t now)
+{
+    for (uint32_t due; (due = policy_take_due(&s->policy, phase_of(s), now)) != 0;) {
+        if ((due & POLICY_CANCEL) != 0)
+            cancel_what_drains(s, WEIR_REASON_SESSION_CLOSED);
+        if ((due & POLICY_REPORT) != 0)
+            session_ask(s, DRIVE_REPORT);
+    }
+}
+
+/* ---- closing ---- */
+
+struct close_terms close_at_once(const struct app *app, uint32_t reason)
+{
+    int64_t now = clock_now(&app->clock);
+    return (struct close_terms){
+        .now = now, .drain_at = now, .abandon_at = WEIR_FOREVER, .report_at = time_add(now, POLICY_REPORT_FIRST_NS),
+        .reason = reason,
+    };
+}
+
+static void agree(struct session *s, const struct close_terms *terms)
+{
+    (void)policy_shorten(&s->policy.closed_at, terms->now);
+    (void)policy_shorten(&s->policy.drain_at, terms->drain_at);
+    (void)policy_shorten(&s->policy.abandon_at, terms->abandon_at);
+    (void)policy_shorten(&s->policy.report_at, terms->report_at);
+    if (terms->lends) {
+        atomic_store_explicit(&s->lend, 1, memory_order_seq_cst);      /* O6 of wait.c: before it is looked at here */
+        session_call_helpers(s);
+    }
+}
+
+/* The caller is inside. */
+static void go_on(struct session *s, const struct close_terms *terms)
+{
+    bool at_once = time_is_over(terms->drain_at, terms->now);
+    agree(s, terms);
+    if (at_once)
+        cancel_what_drains(s, terms->reason);
+    close_see_to(s, terms->now);
+    if (!at_once || terms->abandon_at != WEIR_FOREVER || clock_is_manual(&s->all->app->clock))
+        alarm_wish(s);                                         /* else there is only the report: rescue.c sees to it */
+}
+
+weir_status session_close_as(struct session *s, uint64_t handle, const struct close_terms *terms)
 {
     weir_status status = session_shut_gate(&s->slot, handle);
     if (status == WEIR_CLOSING) {
@@ -82,11 +173,20 @@ weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn 
     } else if (status != WEIR_OK)
         return status;
     else {
-        s->closed = closed;
-        s->closed_ctx = ctx;
+        s->closed = terms->closed;
+        s->closed_ctx = terms->ctx;
     }
-    cancel_for_close(s, reason);
+    go_on(s, terms);
     session_out(s, 1);
+    return status;
+}
+
+/* ---- the calls ---- */
+
+static weir_status close_handle(struct session_ref *ref, uint64_t handle, const struct close_terms *terms)
+{
+    weir_status status = session_close_as(ref->session, handle, terms);
+    app_leave(&ref->app);
     return status;
 }
 
@@ -96,9 +196,35 @@ weir_status weir_session_close(weir_session session, weir_closed_fn *closed, voi
     weir_status status = session_find(session.bits, &ref);
     if (status != WEIR_OK)
         return status;
-    status = session_close_as(ref.session, session.bits, closed, ctx, WEIR_REASON_SESSION_CLOSED);
-    app_leave(&ref.app);
-    return status;
+    struct close_terms terms = close_at_once(ref.app.app, WEIR_REASON_SESSION_CLOSED);
+    terms.closed = closed;
+    terms.ctx = ctx;
+    return close_handle(&ref, session.bits, &terms);
+}
+
+static bool terms_are_valid(const weir_close_options *o)
+{
+    return o != NULL && o->size >= sizeof(*o) && o->drain_ns >= 0 && o->grace_ns >= 0 && o->report_ns >= 0;
+}
+
+weir_status weir_session_close_with(weir_session session, const weir_close_options *o)
+{
+    struct session_ref ref;
+    if (!terms_are_valid(o))
+        return WEIR_INVALID;
+    weir_status status = session_find(session.bits, &ref);
+    if (status != WEIR_OK)
+        return status;
+    struct close_terms terms = close_at_once(ref.app.app, WEIR_REASON_SESSION_CLOSED);
+    terms.drain_at = time_add(terms.now, o->drain_ns);
+    if (o->abandon)
+        terms.abandon_at = time_add(terms.drain_at, o->grace_ns);
+    if (o->report_ns != 0)
+        terms.report_at = time_add(terms.now, o->report_ns);
+    terms.lends = o->lend;
+    terms.closed = o->closed;
+    terms.ctx = o->ctx;
+    return close_handle(&ref, session.bits, &terms);
 }
 
 weir_status weir_session_cancel(weir_session session, weir_reason reason)

@@ -18,8 +18,8 @@
  * Rejected: a timer for each session (armed and disarmed by each close, for nothing); asking the control thread at once
  * for everything (a wake-up for each final that a token completes).
  */
+#include "session/close.h"
 #include "session/look.h"
-
 #include "session/sweep_word.h"
 
 enum { WATCH_IDLE, WATCH_ARMED };
@@ -41,6 +41,17 @@ static void rescue_sweep(struct session *s, uint64_t handle)
         (void)session_sweep(s, handle);
 }
 
+/* A close that takes longer than a millisecond gets its timer now, for the report (alarm.c). */
+static void rescue_close(struct session *s, uint64_t handle)
+{
+    rescue_sweep(s, handle);
+    if (session_visit(&s->slot, handle) != WEIR_OK)
+        return;
+    if (session_is_shut(atomic_load_explicit(&s->slot.word, memory_order_acquire)))     /* G2 */
+        alarm_begin(s);
+    session_out(s, 1);
+}
+
 /* On the control thread. */
 static void serve_session(struct session *s, uint32_t attention)
 {
@@ -52,7 +63,9 @@ static void serve_session(struct session *s, uint32_t attention)
     if ((attention & ATTENTION_CLOSED) != 0)
         session_call_closed(s);
     if ((attention & ATTENTION_SWEEP) != 0)
-        rescue_sweep(s, handle);
+        rescue_close(s, handle);
+    if ((attention & ATTENTION_DRIVE) != 0)
+        session_drive(s);
     if ((attention & (ATTENTION_LOOK | ATTENTION_HOOKS)) == 0 || session_visit(&s->slot, handle) != WEIR_OK)
         return;
     chunk_begin(&c, s);
@@ -84,7 +97,7 @@ static void serve_rescue(void *ctx)
 {
     struct sessions *all = ctx;
     atomic_store_explicit(&all->watch, WATCH_IDLE, memory_order_seq_cst);                                  /* W2 */
-    serve(all, ATTENTION_LOOK | ATTENTION_SWEEP | ATTENTION_CLOSED);
+    serve(all, ATTENTION_LOOK | ATTENTION_SWEEP | ATTENTION_CLOSED | ATTENTION_DRIVE);
 }
 
 /* On whichever thread has the timers. */

@@ -6,7 +6,7 @@
  *                              application's close sets SHUT first and then looks which sessions there are
  *   O2 gone          release   the count goes down after the last touch; acquire in above_close
  */
-#include "session/session.h"
+#include "session/close.h"
 
 #include "core/verify.h"
 #include "session/sweep_word.h"
@@ -92,13 +92,18 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     s->counts = (struct counts){ 0 };
     atomic_store_explicit(&s->sweep, SWEEP_NONE, memory_order_relaxed);    /* published by the word, as all of these */
     atomic_store_explicit(&s->lend, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->drive, 0, memory_order_relaxed);
+    policy_init(&s->policy);
+    alarm_init(s);
     atomic_store_explicit(&s->closed_due, 0, memory_order_relaxed);
     atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
     atomic_store_explicit(&s->holders, 1, memory_order_relaxed);
     node_begin(&s->closed_node, generation);
     node_begin(&s->sweep_node, generation);
+    node_begin(&s->drive_node, generation);
     job_init_internal(&s->closed_job, closed_run, s, WEIR_HIGH);
     job_init_internal(&s->sweep_job, sweep_run, s, WEIR_HIGH);
+    job_init_internal(&s->drive_job, drive_run, s, WEIR_HIGH);
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
         fill_lane(s, lane, generation);
 }
@@ -189,6 +194,8 @@ void session_end(struct session *s)
     }
     end_node(s, &s->closed_node);
     end_node(s, &s->sweep_node);
+    end_node(s, &s->drive_node);
+    alarm_end(s);
     uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_relaxed);          /* nobody else changes it */
     /* release: G6; what everybody did, and the callback, happens before who finds the session gone (E7) */
     atomic_store_explicit(&s->slot.word, slot_word_next(word), memory_order_release);
@@ -253,12 +260,13 @@ weir_status above_close(struct app *app, int64_t deadline)
 {
     struct sessions *all = app->above;
     atomic_fetch_or_explicit(&all->open, SHUT, memory_order_seq_cst);                   /* O1 */
+    struct close_terms terms = close_at_once(app, WEIR_REASON_APPLICATION_CLOSED);
     struct session *s;
     for (uint32_t i = 0; (s = (struct session *)slots_at(&all->table, i)) != NULL; i++) {
         uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_seq_cst);      /* O1 */
         uint64_t handle = handle_make(HANDLE_SESSION, app->place.index, i, slot_word_generation(word));
         if (!slot_word_is_free(word))
-            (void)session_close_as(s, handle, NULL, NULL, WEIR_REASON_APPLICATION_CLOSED);
+            (void)session_close_as(s, handle, &terms);
     }
     for (bool in_time = true;;) {
         uint32_t seen = event_value(&all->none_left);

@@ -57,8 +57,8 @@ struct session {
     weir_closed_fn *closed;                                    /* C */
     void *closed_ctx;                                          /* C */
     weir_report report;                                        /* C */
-    struct node closed_node, sweep_node;
-    struct job closed_job, sweep_job;                          /* N: in a queue while their nodes say QUEUED */
+    struct node closed_node, sweep_node, drive_node;
+    struct job closed_job, sweep_job, drive_job;               /* N: in a queue while their nodes say QUEUED */
     _Atomic uint64_t sweep;                                    /* A: sweep_word.h */
     uint64_t sweep_seen;                                       /* the control thread's: as it was at its last look */
     _Atomic uint32_t closed_due;                               /* A: 1 from completion until somebody begins the end */
@@ -66,12 +66,16 @@ struct session {
     _Atomic uint32_t holders;                                  /* A: of the slot: the session, nodes, waiters */
     _Atomic uint32_t lend;                                     /* A: 1: who waits helps; by the close, then it asks */
     _Atomic uint32_t waiters;                                  /* A: threads in weir_session_wait (wait.c) */
+    _Atomic uint32_t drive;                                    /* A: enum session_drive, asked for and not begun */
+    _Atomic uint32_t alarm_word;                               /* A: alarm.c */
+    struct timer alarm;                                        /* who made alarm_word OWNED */
     struct event ended;
     CACHE_ALIGNED struct session_lane lanes[SESSION_LANES];
 };
 
 /* What the control thread is asked to look for. */
-enum session_attention { ATTENTION_HOOKS = 1, ATTENTION_LOOK = 2, ATTENTION_SWEEP = 4, ATTENTION_CLOSED = 8 };
+enum session_attention { ATTENTION_HOOKS = 1, ATTENTION_LOOK = 2, ATTENTION_SWEEP = 4, ATTENTION_CLOSED = 8,
+                         ATTENTION_DRIVE = 16 };
 
 /* All of an application: app->above. */
 struct sessions {
@@ -120,19 +124,14 @@ void session_out(struct session *s, uint32_t count);
 /* A node of an ended session was popped. */
 void session_release_slot(struct session *s);
 
-/* Cancels everything accepted so far, and asks for a sweep. The caller is inside. */
-void session_cancel_all(struct session *s, uint32_t reason);
-
-/* Closes it, and with which reason. OK, CLOSING, STALE. */
-weir_status session_close_as(struct session *s, uint64_t handle, weir_closed_fn *closed, void *ctx, uint32_t reason);
-
 /* A cancel of all was raised: operations are to be walked. The caller is inside, once, and was before the raise. */
 void session_ask_sweep(struct session *s);
 
 /* On threads of the application: takes part in the sweep, if there is something left to take. False: there was not. */
 bool session_sweep(struct session *s, uint64_t handle);
 
-/* The close callback, if it is due and nobody has begun it. Of whatever session is in the slot. */
+/* Of whatever session is in the slot: what is due (close.c), and the close callback, if nobody has begun it. */
+void session_drive(struct session *s);
 void session_call_closed(struct session *s);
 
 /* Something has come that a thread in weir_session_wait may do: wakes those who lend themselves. After the mark; the
@@ -140,7 +139,7 @@ void session_call_closed(struct session *s);
 void session_call_helpers(struct session *s);
 
 /* Job functions. */
-weir_job_fn node_run, sweep_run, closed_run;
+weir_job_fn node_run, sweep_run, drive_run, closed_run;
 
 /* ---- rescue.c ---- */
 

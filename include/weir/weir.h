@@ -367,6 +367,17 @@ typedef struct weir_close_options {
 WEIR_API weir_status weir_session_close(weir_session session, weir_closed_fn *closed, void *ctx);
 
 /**
+ * weir_session_close_with - the same, told how (S9)
+ *
+ * Work runs on for drain_ns, then everything is cancelled; grace_ns after that, if abandon is set, what still waits for
+ * work, tokens, acknowledgements or handles is abandoned. The times are counted from this call.
+ * A later call answers WEIR_CLOSING and shortens: each deadline becomes the earlier one, abandon and lend are turned
+ * on (S8); a plain weir_session_close counts as one with drain_ns 0. Context: as weir_session_close.
+ * Return: WEIR_OK; WEIR_CLOSING (closed before; closed is not taken); WEIR_INVALID (a time below 0)
+ */
+WEIR_API weir_status weir_session_close_with(weir_session session, const weir_close_options *options);
+
+/**
  * weir_session_wait - [W] wait until a session is closed (S7)
  * @report: NULL, or filled in on WEIR_OK and on WEIR_TIMED_OUT
  *

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* close.h - how a session is closed: what a closer wants, and what becomes due later */
+#ifndef SESSION_CLOSE_H
+#define SESSION_CLOSE_H
+
+#include "session/session.h"
+
+/* What one closer wants. Times are absolute; a close that came before may have shorter ones (policy.h). */
+struct close_terms {
+    int64_t now, drain_at, abandon_at, report_at;
+    uint32_t reason;                                           /* of the cancel at drain_at */
+    bool lends;
+    weir_closed_fn *closed;                                    /* these two count only if it is the first */
+    void *ctx;
+};
+
+struct close_terms close_at_once(const struct app *app, uint32_t reason);
+
+/* OK, CLOSING, STALE. */
+weir_status session_close_as(struct session *s, uint64_t handle, const struct close_terms *terms);
+
+/* Cancels everything accepted so far, and asks for a sweep. The caller is inside. */
+void session_cancel_all(struct session *s, uint32_t reason);
+
+/* Sees to what the policy says is due by now. The caller is inside a session that is shut. */
+void close_see_to(struct session *s, int64_t now);
+
+/* What takes longer than a caller or a timer should be held up: done by a job, or by the control thread. */
+enum session_drive { DRIVE_REPORT = 1 };
+
+/* The caller is inside. */
+void session_ask(struct session *s, uint32_t what);
+
+/* ---- alarm.c ---- */
+
+/* Before the session is published. */
+void alarm_init(struct session *s);
+
+/* The policy's times have changed: the timer looks again. The caller is inside. */
+void alarm_wish(struct session *s);
+
+/* The same if nobody has armed the timer yet. */
+void alarm_begin(struct session *s);
+
+/* The session has ended: the timer is called once more, and lets go of the slot. */
+void alarm_end(struct session *s);
+
+#endif
