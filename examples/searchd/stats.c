@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stats.c - GET /stats and GET /metrics: what is counted, and what a close waits for */
+#include <stdio.h>
+
+#include <event2/buffer.h>
+
+#include "server.h"
+
+static const char *const phase_name[] = {"open", "draining", "cancelling", "closed"};
+static const char *const state_name[] = {"queued", "running", "parked"};
+
+static void put(struct evbuffer *out, const char *name, uint64_t value)
+{
+    (void)evbuffer_add_printf(out, "\"%s\":%llu", name, (unsigned long long)value);
+}
+
+/* ---- counters: one table for both forms ---- */
+
+struct row {
+    const char *name, *help;
+    bool gauge;
+    uint64_t value;
+};
+
+enum { ROWS_MOST = 40 };
+
+static size_t fill_rows(const struct server *server, struct row rows[ROWS_MOST])
+{
+    const struct figures *f = &figures;
+    uint64_t ended = count_of(&f->completed) + count_of(&f->cancelled) + count_of(&f->timed_out) + count_of(&f->failed);
+    uint64_t taken = count_of(&f->sent) + count_of(&f->dropped), accepted = count_of(&f->accepted);
+    uint64_t posted = count_of(&f->posted);
+    const struct row all[] = {
+        {"connections", "client connections", true, count_of(&f->connections)},
+        {"sessions", "sessions that are not closed", true, count_of(&f->sessions)},
+        {"searches_live", "searches under way", true, server->searches.count},
+        {"searches_started", "searches", false, count_of(&f->searches_started)},
+        {"searches_complete", "searches that went to their end", false, count_of(&f->searches_complete)},
+        {"searches_cancelled", "searches cancelled by their client or by the server", false,
+         count_of(&f->searches_cancelled)},
+        {"searches_timed_out", "searches whose deadline came", false, count_of(&f->searches_timed_out)},
+        {"searches_failed", "searches whose expression was too expensive, or that had no memory", false,
+         count_of(&f->searches_failed)},
+        {"operations_live", "operations without a final", true, accepted > ended ? accepted - ended : 0},
+        {"operations_accepted", "operations", false, accepted},
+        {"operations_completed", "operations that ended by themselves", false, count_of(&f->completed)},
+        {"operations_cancelled", "operations that ended cancelled", false, count_of(&f->cancelled)},
+        {"operations_timed_out", "operations that ended by their deadline", false, count_of(&f->timed_out)},
+        {"operations_failed", "operations that failed", false, count_of(&f->failed)},
+        {"chunks_live", "chunks that were posted and not yet taken", true, posted > taken ? posted - taken : 0},
+        {"chunks_posted", "chunks", false, posted},
+        {"chunks_sent", "chunks that a client's connection has taken", false, count_of(&f->sent)},
+        {"chunks_dropped", "chunks that nobody wanted any more", false, count_of(&f->dropped)},
+        {"chunk_bytes", "memory held by chunks", true, count_of(&f->chunk_bytes)},
+        {"chunk_bytes_most", "the most memory that chunks have held", true, count_of(&f->chunk_bytes_most)},
+        {"files", "files that were opened", false, count_of(&f->files)},
+        {"files_open", "files that are open", true, count_of(&f->files_open)},
+        {"matches", "lines that matched", false, count_of(&f->matches)},
+        {"skipped", "files that were not searched", false, count_of(&f->skipped)},
+        {"descriptors", "the limit of descriptors", true, server->descriptors},
+    };
+    size_t count = sizeof all / sizeof all[0];
+    for (size_t i = 0; i < count; i++)
+        rows[i] = all[i];
+    return count;
+}
+
+/* ---- JSON ---- */
+
+static void put_histogram(struct evbuffer *out, const char *name, const struct histogram *histogram)
+{
+    uint64_t octave[HISTOGRAM_OCTAVES];
+    histogram_octaves(histogram, octave);
+    (void)evbuffer_add_printf(out, ",\"%s\":{", name);
+    put(out, "count", count_of(&histogram->count));
+    (void)evbuffer_add_printf(out, ",");
+    put(out, "p50_ns", histogram_percentile(histogram, 0.5));
+    (void)evbuffer_add_printf(out, ",");
+    put(out, "p99_ns", histogram_percentile(histogram, 0.99));
+    (void)evbuffer_add_printf(out, ",");
+    put(out, "p999_ns", histogram_percentile(histogram, 0.999));
+    (void)evbuffer_add_printf(out, ",");
+    put(out, "max_ns", count_of(&histogram->max));
+    (void)evbuffer_add_printf(out, ",\"buckets\":[");
+    for (unsigned i = 0; i < HISTOGRAM_OCTAVES; i++)
+        (void)evbuffer_add_printf(out, "%s%llu", i > 0 ? "," : "", (unsigned long long)octave[i]);
+    (void)evbuffer_add_printf(out, "]}");
+}
+
+void stats_write_json(struct server *server, struct evbuffer *out)
+{
+    struct row rows[ROWS_MOST];
+    size_t count = fill_rows(server, rows);
+    (void)evbuffer_add_printf(out, "{\"phase\":\"%s\"", phase_name[server->phase]);
+    for (size_t i = 0; i < count; i++) {
+        (void)evbuffer_add_printf(out, ",");
+        put(out, rows[i].name, rows[i].value);
+    }
+    for (unsigned state = 0; state < STATES; state++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "cancel_%s", state_name[state]);
+        put_histogram(out, name, &figures.cancel[state]);
+    }
+    put_histogram(out, "barrier", &figures.barrier);
+    if (server->phase != PHASE_OPEN) {
+        (void)evbuffer_add_printf(out, ",");
+        put(out, "in_flight_at_term", server->in_flight_at_term);
+        (void)evbuffer_add_printf(out, ",");
+        put(out, "in_flight_at_cancel", server->in_flight_at_cancel);
+        (void)evbuffer_add_printf(out, ",");
+        put(out, "close_ns", (uint64_t)server->barrier_ns);
+    }
+    (void)evbuffer_add_printf(out, "}\n");
+}
+
+/* ---- Prometheus ---- */
+
+static void put_metric_histogram(struct evbuffer *out, const char *labels, const struct histogram *histogram)
+{
+    uint64_t octave[HISTOGRAM_OCTAVES], sum = 0;
+    histogram_octaves(histogram, octave);
+    for (unsigned i = 0; i < HISTOGRAM_OCTAVES - 1; i++) {
+        sum += octave[i];
+        (void)evbuffer_add_printf(out, "searchd_cancel_seconds_bucket{%s,le=\"%.9g\"} %llu\n", labels,
+                                  (double)(UINT64_C(1024) << i) / 1e9, (unsigned long long)sum);
+    }
+    sum += octave[HISTOGRAM_OCTAVES - 1];
+    (void)evbuffer_add_printf(out, "searchd_cancel_seconds_bucket{%s,le=\"+Inf\"} %llu\n", labels,
+                              (unsigned long long)sum);
+    (void)evbuffer_add_printf(out, "searchd_cancel_seconds_count{%s} %llu\n", labels, (unsigned long long)sum);
+}
+
+void stats_write_metrics(struct server *server, struct evbuffer *out)
+{
+    struct row rows[ROWS_MOST];
+    size_t count = fill_rows(server, rows);
+    for (size_t i = 0; i < count; i++) {
+        const char *suffix = rows[i].gauge ? "" : "_total";
+        (void)evbuffer_add_printf(out, "# HELP searchd_%s%s %s\n# TYPE searchd_%s%s %s\nsearchd_%s%s %llu\n",
+                                  rows[i].name, suffix, rows[i].help, rows[i].name, suffix,
+                                  rows[i].gauge ? "gauge" : "counter", rows[i].name, suffix,
+                                  (unsigned long long)rows[i].value);
+    }
+    (void)evbuffer_add_printf(out, "# HELP searchd_cancel_seconds from a cancel to an operation's final, by what it "
+                                   "did; barrier: from a close to its callback\n"
+                                   "# TYPE searchd_cancel_seconds histogram\n");
+    for (unsigned state = 0; state < STATES; state++) {
+        char label[32];
+        (void)snprintf(label, sizeof label, "state=\"%s\"", state_name[state]);
+        put_metric_histogram(out, label, &figures.cancel[state]);
+    }
+    put_metric_histogram(out, "state=\"barrier\"", &figures.barrier);
+}
