@@ -3,7 +3,7 @@
  *
  * The timer's record is not part of the operation: few have a deadline, and it may fire when the operation is over, as
  * a cancel of a stale handle. It has three holders: the timer until its function has been called, the operation until
- * its final, the starter until the operation is published. The last one frees it.
+ * its slot is free, the starter until the operation is published. The last one frees it.
  *
  *   step        order     partner
  *   D1 fire     acq_rel   D2: fired := true, then the operation is cancelled
@@ -82,5 +82,9 @@ void deadline_published(struct op_extra *extra)
 void deadline_over(struct op_extra *extra)
 {
     (void)timers_disarm(&extra->all->app->timers, &extra->timer);
+}
+
+void deadline_free(struct op_extra *extra)
+{
     drop(extra, 1);
 }

@@ -37,9 +37,13 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
     return cold->stream;
 }
 
-void stream_free(const struct memory *memory, struct op_cold *cold, uint32_t window)
+void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
 {
-    memory_free(memory, cold->stream, stream_bytes(window));
+    if (op->extra != NULL)
+        deadline_free(op->extra);
+    if ((traits_of(op) & OP_RAN) == 0)
+        return;
+    memory_free(&all->app->memory, cold->stream, stream_bytes(traits_of(op) & OP_WINDOW));
     cold->stream = NULL;
 }
 
@@ -53,9 +57,9 @@ static void finish(struct delivery *d, op_step_fn *step)
         change.new = op_retire(&d->op->slot, d->now);          /* T17 */
     } else
         (void)op_move(&d->op->slot, step, d->traits, &change);
-    /* the slot is not handed out before chunk_note has its bit given back, so its cold row is still ours */
-    if ((op_duties(change.old, change.new) & OP_FREED) != 0 && d->ran && d->cold->stream != NULL)
-        stream_free(&d->c->session->all->app->memory, d->cold, d->traits & OP_WINDOW);
+    /* the slot is not handed out before chunk_note has its bit given back, so its rows are still ours */
+    if ((op_duties(change.old, change.new) & OP_FREED) != 0)
+        op_free_rest(d->c->session->all, d->op, d->cold);
     chunk_note(d->c, d->group, d->bit, change.old, change.new);
 }
 
@@ -140,16 +144,24 @@ static void deliver_purge(struct delivery *d)
 
 /* ---- the final ---- */
 
+/* A detail goes out with the final, whoever decides that. But abandoned work that is on its stack may still be writing
+ * it: whoever has it return drops it (run.c). */
+static void fill_detail(struct delivery *d, weir_result *r)
+{
+    bool may_change = op_phase(d->word) == OP_ABANDONED && op_has(d->word, OP_STACK);
+    if ((d->traits & OP_DETAILED) != 0 && !may_change)
+        r->data = cold_detail(d->cold, &r->size);
+}
+
 /* Its status: the work's own answer, or the library's (C4). Abandoned work may still be writing its own: not read. */
 static void fill_outcome(struct delivery *d, weir_result *r)
 {
+    fill_detail(d, r);
     r->reason = (weir_reason)op_reason(d->word);
     if (op_phase(d->word) == OP_ABANDONED)
         r->status = WEIR_ABANDONED;
     else if ((d->traits & OP_ANSWERED) != 0) {
         r->status = d->cold->ack.beside;
-        r->data = d->cold->data;
-        r->size = d->cold->size;
         r->message = d->cold->message;
     } else
         r->status = r->reason == WEIR_REASON_TIMEOUT ? WEIR_TIMED_OUT : WEIR_CANCELED;
@@ -226,14 +238,12 @@ static void deliver_final(struct delivery *d)
     bool acks_later = op_acks_later(d->word, d->traits), pull = op_has(d->word, OP_PULL);
     if (d->op->extra != NULL)
         deadline_over(d->op->extra);
-    /* with manual acknowledgement the result outlives the callback; without memory for that, only a window's could
-     * fail */
-    r = fill(d, pull ? &d->cold->stream->final
-              : acks_later && d->ran && d->cold->stream != NULL ? &d->cold->stream->result : &on_stack);
+    /* what outlives the callback lies in the stream, which such an operation has from its start */
+    r = fill(d, pull ? &d->cold->stream->final : acks_later ? &d->cold->stream->result : &on_stack);
     fill_outcome(d, r);
     fill_counts(d, r);
     count_finals(d->c, r->status, op_phase(d->word) == OP_ABANDONED || (d->traits & OP_ANSWERED) == 0, 1);
-    if (d->ran)
+    if (acks_later)
         ack_give(&d->cold->ack, r->number);
     if (d->kind->on_result != NULL)
         d->kind->on_result(r, d->op->ctx);
@@ -262,6 +272,8 @@ void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
         kind->gone(op->ctx);
     (void)op_retire(&op->slot, now);                           /* T17 */
     c->unruns++;
+    if (op->extra != NULL)
+        deadline_free(op->extra);
     c->freed |= UINT64_C(1) << bit;
     c->left++;
 }
@@ -274,8 +286,12 @@ static void deliver_drop(struct delivery *d)
     if (stream != NULL && (op_has(d->word, OP_PULL) || stream->window.dropped < stream->window.taken)) {
         struct window_item item = window_drop_next(&stream->window);
         d->kind->drop(item.data, item.size);
-    } else if (d->ran && d->cold->data != NULL)
-        d->kind->drop(d->cold->data, d->cold->size);
+    } else if ((d->traits & OP_DETAILED) != 0) {
+        size_t size;
+        void *detail = cold_detail(d->cold, &size);
+        if (detail != NULL)
+            d->kind->drop(detail, size);
+    }
     finish(d, op_put_drop);
 }
 
@@ -288,7 +304,7 @@ void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, 
         .c = c, .group = group, .op = op, .bit = bit, .traits = traits_of(op), .word = word, .now = now,
         .kind = atomic_load_explicit(&op->kind, memory_order_relaxed),                  /* E1 */
     };
-    d.ran = (d.traits & (OP_RAN | OP_MANUAL)) != 0;
+    d.ran = (d.traits & OP_RAN) != 0;
     d.cold = cold_of(c->ops, group, bit);
     switch (op_taken(word, d.traits)) {
     case OP_TAKEN_ITEM: deliver_item(&d); break;

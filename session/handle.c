@@ -20,11 +20,7 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
             rescue_later(ref->all, s, ATTENTION_LOOK);
     }
     if ((duties & OP_FREED) != 0) {
-        if ((traits_of(ref->op) & OP_RAN) != 0) {
-            struct op_cold *cold = slots_cold(&ref->all->ops, ref->index);
-            if (cold->stream != NULL)
-                stream_free(&ref->all->app->memory, cold, traits_of(ref->op) & OP_WINDOW);
-        }
+        op_free_rest(ref->all, ref->op, slots_cold(&ref->all->ops, ref->index));
         if (slot_word_is_worn(change->new))
             slots_note_worn(&ref->all->ops);
         roster_give(&ref->all->ops, ref->group, UINT64_C(1) << bit);

@@ -75,12 +75,13 @@ void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t co
 void count_unruns(struct chunk *c);
 
 /* deadline.c. make: NULL, no memory; unmake: it was not armed. arm: before T1, and published after it. over: by who
- * delivers the final. */
+ * delivers the final. free: the slot is free. */
 struct op_extra *deadline_make(struct sessions *all);
 void deadline_unmake(struct op_extra *extra);
 void deadline_arm(struct op_extra *extra, uint64_t handle, int64_t timeout_ns);
 void deadline_published(struct op_extra *extra);
 void deadline_over(struct op_extra *extra);
+void deadline_free(struct op_extra *extra);
 
 /* hook.c: a cancel has made the hook due. */
 void call_hook(struct chunk *c, struct group *group, uint32_t bit);
@@ -103,23 +104,15 @@ void run(struct chunk *c, struct group *group, uint32_t bit);
 
 /* deliver.c: the window of an operation's cold row; NULL: no memory. Whoever may write there calls it. */
 struct op_stream *stream_of(const struct memory *memory, struct op *op, struct op_cold *cold);
-void stream_free(const struct memory *memory, struct op_cold *cold, uint32_t window);
+
+/* deliver.c: a step has made the slot free, which is still the caller's: what the operation had besides its rows goes.
+ * Traits: of its life. */
+void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold);
 
 static inline struct op_cold *cold_of(const struct slots *ops, struct group *group, uint32_t bit)
 {
     uint64_t place = atomic_load_explicit(&group->place, memory_order_relaxed);         /* fixed while it is ours */
     return slots_cold(ops, place_first(place) + place_group(place) * GROUP_SLOTS + bit);
-}
-
-/* relaxed: written before T1, and by who may write the cold row, who then takes a step */
-static inline uint32_t traits_of(const struct op *op)
-{
-    return atomic_load_explicit(&op->traits, memory_order_relaxed);
-}
-
-static inline void traits_add(struct op *op, uint32_t bits)
-{
-    atomic_store_explicit(&op->traits, traits_of(op) | bits, memory_order_relaxed);
 }
 
 /* The value of the operation whose word this is. */

@@ -188,14 +188,16 @@ static inline weir_status op_commit_post(uint64_t old, uint32_t traits, uint64_t
     return WEIR_OK;
 }
 
-/* T6, to complete. The final is the token's from here on; T7 lets it go. CANCELED, STALE, BUSY: nothing was taken. */
+/* T6, to complete. The final is the token's from here on; T7 lets it go. CANCELED, STALE, BUSY: nothing was taken;
+ * ALREADY: the token would bring a second detail (OP_DETAILED). */
 static inline weir_status op_hold_to_complete(uint64_t old, uint32_t traits, uint64_t *new)
 {
-    (void)traits;
     if (!op_has(old, OP_TOKEN))
         return op_token_is_void(old);
     if (op_has(old, OP_HOLD))
         return WEIR_BUSY;
+    if ((traits & OP_DETAILED) != 0)
+        return WEIR_ALREADY;
     *new = op_decided(old) | OP_HOLD;
     return WEIR_OK;
 }
@@ -457,10 +459,13 @@ static inline weir_status op_sweep(uint64_t old, uint32_t arg, uint64_t *new)
 }
 
 /* T3 and T11 in one, for the worker whose work has returned: most finals are ready in that moment. OK: taken. BUSY:
- * nothing to take now. Not for abandoned work: ask op_phase of the change. */
+ * nothing to take now. CANCELED, and nothing changed: the work gave a detail, and was abandoned, so nobody else will
+ * look at that; take it back, and return again without OP_DETAILED. */
 static inline weir_status op_return_and_take(uint64_t old, uint32_t traits, uint64_t *new)
 {
     uint64_t w = old;
+    if ((traits & OP_DETAILED) != 0 && op_phase(old) >= OP_ABANDONED)
+        return WEIR_CANCELED;
     (void)op_return(old, traits, &w);
     *new = w;
     return op_take(w, traits & ~(uint32_t)OP_AGAIN, new);

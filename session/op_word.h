@@ -102,6 +102,7 @@ static_assert(OP_DECIDED < OP_ABANDONED && OP_ABANDONED < OP_DONE && OP_DEFERRED
 /* What a step must know of the operation besides its word: fixed at its start, and for T3 and T6 what is asked. */
 enum op_traits {
     OP_WINDOW = OP_WINDOW_MAX,                                 /* the low bits: the window, 1.. */
+    OP_DETAILED = 1 << 9,                                      /* set before T3, T7: the final has a detail (op.h) */
     OP_MANUAL = 1 << 16,                                       /* results are acknowledged by number */
     OP_DROPS = 1 << 17,                                        /* the kind has a drop function */
     OP_DISCARDS = 1 << 18,                                     /* a cancel discards what was not delivered */

@@ -16,18 +16,6 @@ static bool act_on_epoch(struct chunk *c, struct op *op)
     return reason != 0;
 }
 
-/* Between calls of the work nobody but the next one reads these; the first call finds what the slot's last owner
- * left. */
-static void fill_cold(struct op *op, struct op_cold *cold)
-{
-    if ((traits_of(op) & OP_RAN) != 0)
-        return;
-    cold->stream = NULL;
-    cold->message = NULL;
-    cold->data = NULL;
-    traits_add(op, OP_RAN);
-}
-
 static void returned(struct chunk *c, struct group *group, uint32_t bit, struct op_change *change, weir_status took,
                      uint32_t traits)
 {
@@ -39,10 +27,30 @@ static void returned(struct chunk *c, struct group *group, uint32_t bit, struct 
         if (kind->gone != NULL)
             kind->gone(op->ctx);
     }
-    if (took == WEIR_OK)
+    if (took == WEIR_OK) {
         deliver(c, group, bit, word, change->new);
-    else
-        chunk_note(c, group, bit, change->old, change->new);
+        return;
+    }
+    if ((op_duties(change->old, change->new) & OP_FREED) != 0)
+        op_free_rest(c->session->all, op, cold_of(c->ops, group, bit));
+    chunk_note(c, group, bit, change->old, change->new);
+}
+
+/* T3. Of work that was abandoned this thread is the last to know a detail. */
+static weir_status take_return(struct chunk *c, struct group *group, uint32_t bit, uint32_t *traits,
+                               struct op_change *change)
+{
+    struct op *op = group_op(group, bit);
+    weir_status took = op_move(&op->slot, op_return_and_take, *traits, change);
+    if (took != WEIR_CANCELED)
+        return took;
+    const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1: T2 */
+    size_t size;
+    void *detail = cold_detail(cold_of(c->ops, group, bit), &size);
+    if (kind->drop != NULL && detail != NULL)
+        kind->drop(detail, size);
+    *traits &= ~(uint32_t)OP_DETAILED;
+    return op_move(&op->slot, op_return_and_take, *traits, change);
 }
 
 /* AGAIN, and nothing was called: a cancel of all came before the claim, so the library decides. */
@@ -54,7 +62,8 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1: T2 */
     if (act_on_epoch(c, op))
         return WEIR_AGAIN;
-    fill_cold(op, task.cold);
+    if ((traits_of(op) & OP_RAN) == 0)
+        cold_begin(op, task.cold);
     weir_status status = kind->work(&task, op->ctx);
     if (status != WEIR_AGAIN && !task.deferred) {              /* else the token decides, perhaps already */
         task.cold->ack.beside = status;
@@ -71,7 +80,7 @@ void run(struct chunk *c, struct group *group, uint32_t bit)
         return;
     weir_status status = call_work(c, group, op, bit, op_has(change.new, OP_TOKEN));
     uint32_t traits = traits_of(op) | (status == WEIR_AGAIN ? (uint32_t)OP_AGAIN : 0);
-    weir_status took = op_move(&op->slot, op_return_and_take, traits, &change);
+    weir_status took = take_return(c, group, bit, &traits, &change);
     returned(c, group, bit, &change, took, traits);
 }
 
@@ -125,6 +134,18 @@ weir_status weir_task_post(weir_task *task, void *data, size_t size)
     return status;
 }
 
+weir_status weir_task_progress(weir_task *task, uint64_t done, uint64_t total)
+{
+    if (weir_task_cancelled(task) != 0)
+        return WEIR_CANCELED;
+    /* relaxed: there is nothing to see behind it */
+    if (op_is_decided(atomic_load_explicit(&task->op->slot.word, memory_order_relaxed)))
+        return WEIR_CANCELED;
+    if (!task->deferred && (traits_of(task->op) & OP_DETAILED) == 0)
+        cold_say(task->cold, done, total);                     /* else K is the token's, or the detail's */
+    return WEIR_OK;
+}
+
 weir_status weir_task_explain(weir_task *task, const char *static_text)
 {
     if (static_text == NULL)
@@ -133,12 +154,17 @@ weir_status weir_task_explain(weir_task *task, const char *static_text)
     return WEIR_OK;
 }
 
+/* Abandoned later than this look: T3 finds it. */
 weir_status weir_task_detail(weir_task *task, void *data, size_t size)
 {
-    if (task->cold->data != NULL)
+    if (task->deferred)                                        /* K is the token's */
+        return WEIR_INVALID;
+    if ((traits_of(task->op) & OP_DETAILED) != 0)
         return WEIR_ALREADY;
-    task->cold->data = data;
-    task->cold->size = size;
+    /* relaxed: there is nothing to see behind it */
+    if (op_phase(atomic_load_explicit(&task->op->slot.word, memory_order_relaxed)) >= OP_ABANDONED)
+        return WEIR_CANCELED;
+    cold_put_detail(task->op, task->cold, data, size);
     return WEIR_OK;
 }
 

@@ -40,13 +40,11 @@ static void fill(struct op *op, const weir_kind *kind, void *ctx, const weir_op_
     atomic_store_explicit(&op->started_ms, now_ms, memory_order_relaxed);
 }
 
-/* A pull operation's results outlive their delivery, so there is room for them from the start. */
-static bool make_pull(struct session *s, struct op *op, struct op_cold *cold)
+/* Results that are fetched, or acknowledged by number, outlive their delivery, the final too: so there is room for them
+ * from the start, when that can still be refused. */
+static bool make_stream(struct session *s, struct op *op, struct op_cold *cold)
 {
-    cold->stream = NULL;
-    cold->message = NULL;
-    cold->data = NULL;
-    traits_add(op, OP_RAN);
+    cold_begin(op, cold);
     return stream_of(&s->all->app->memory, op, cold) != NULL;
 }
 
@@ -72,16 +70,14 @@ static weir_status start(struct session *s, uint64_t session, uint32_t lane, con
     uint32_t generation = slot_word_generation(atomic_load_explicit(&op->slot.word, memory_order_relaxed)); /* ours */
     uint64_t value = handle_make(HANDLE_OP, s->all->app->place.index, index, generation);
     struct op_cold *cold = slots_cold(&s->all->ops, index);
-    if (kind->on_result == NULL && !make_pull(s, op, cold)) {
+    bool keeps = kind->on_result == NULL || manual(kind);
+    if (keeps && !make_stream(s, op, cold)) {
         roster_give(&s->all->ops, group, group_bit(index));
         deadline_unmake(extra);
         return WEIR_NO_MEMORY;
     }
-    if (manual(kind)) {
+    if (manual(kind))
         ack_begin(&cold->ack, generation);
-        cold->stream = NULL;
-        cold->data = NULL;
-    }
     if (out != NULL)
         out->bits = value;
     if (extra != NULL)

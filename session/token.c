@@ -99,12 +99,14 @@ weir_status weir_token_complete(weir_token token, weir_status result, void *data
     if (status != WEIR_OK)
         return status;
     act_on_epoch(&ref, token.bits);
-    status = op_move_at(&ref.op->slot, token.bits, op_hold_to_complete, 0, &change);
+    /* of another life: refused with it; and while TOKEN is set nobody else gives a detail */
+    uint32_t second = data != NULL ? traits_of(ref.op) & OP_DETAILED : 0;
+    status = op_move_at(&ref.op->slot, token.bits, op_hold_to_complete, second, &change);
     if (status == WEIR_OK) {
         struct op_cold *cold = slots_cold(&ref.all->ops, ref.index);
         cold->ack.beside = result;
-        cold->data = data;
-        cold->size = size;
+        if (data != NULL)
+            cold_put_detail(ref.op, cold, data, size);
         traits_add(ref.op, OP_ANSWERED);
         (void)op_move(&ref.op->slot, op_commit_complete, 0, &change);                   /* E5 */
         op_follow(&ref, &change);

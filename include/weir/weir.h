@@ -233,12 +233,26 @@ WEIR_API weir_reason weir_task_cancelled(const weir_task *task);
  */
 WEIR_API WEIR_MUST_USE weir_status weir_task_on_cancel(weir_task *task, weir_cancel_fn *hook, void *ctx);
 
+/**
+ * weir_task_progress - [T] how far the work is, for reports and for idle deadlines (C5)
+ * @total: 0: unknown
+ *
+ * Reports show the last one, until a detail is given; after a deferral it counts for the idle deadline alone.
+ * Return: WEIR_OK; WEIR_CANCELED (a cancel has won, or the final is decided)
+ */
+WEIR_API weir_status weir_task_progress(weir_task *task, uint64_t done, uint64_t total);
+
 /** weir_task_explain - [T] the final's message: static text, kept by reference. Return: WEIR_OK; WEIR_INVALID. */
 WEIR_API weir_status weir_task_explain(weir_task *task, const char *static_text);
 
 /**
- * weir_task_detail - [T] the final's data, for work that does not complete through a token (R4)
- * Owned as an item. A second call is WEIR_ALREADY. Return: WEIR_OK; WEIR_ALREADY; WEIR_CANCELED (abandoned).
+ * weir_task_detail - [T] the final's data, from the work itself (R4)
+ * @data: an item from WEIR_OK on; it goes out with the final, whoever decides that, and is dropped after it
+ *
+ * Return: WEIR_OK
+ *         WEIR_ALREADY  the work has given one before, in this call or an earlier one
+ *         WEIR_INVALID  it has deferred: the token brings the detail
+ *         WEIR_CANCELED the operation was abandoned
  */
 WEIR_API WEIR_MUST_USE weir_status weir_task_detail(weir_task *task, void *data, size_t size);
 
@@ -271,6 +285,7 @@ WEIR_API WEIR_MUST_USE weir_status weir_token_post(weir_token token, void *data,
  * Ordering: what the caller wrote before is visible to the final's callback (E5). Not called inline (R5).
  * Return: WEIR_OK       the final is this one
  *         WEIR_CANCELED a cancel decided it; @data was not taken
+ *         WEIR_ALREADY  @data is not NULL, and the work has given a detail; nothing was taken or decided
  *         WEIR_STALE    completed before, or over
  *         WEIR_BUSY     another thread posts through the token at this moment: order them
  */
