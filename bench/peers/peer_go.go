@@ -28,7 +28,9 @@ func count(full int) int {
 
 func show(row, unit string, value float64) { fmt.Printf("%s,%s,%s,%.4g\n", name, row, unit, value) }
 
-func per(began time.Time, n int) float64 { return float64(time.Since(began).Nanoseconds()) / float64(n) }
+func per(began time.Time, n int) float64 {
+	return float64(time.Since(began).Nanoseconds()) / float64(n)
+}
 
 func at(series []int64, percent int) float64 {
 	sort.Slice(series, func(i, j int) bool { return series[i] < series[j] })
