@@ -21,6 +21,7 @@ static struct flag over;
 static size_t expected, ended;
 static _Atomic size_t ended_shared;
 static bool quick;
+static const char *only = "";                           /* the questions whose names begin so */
 
 /* ---- for peers ---- */
 
@@ -323,24 +324,34 @@ static void ask_memory(void)
     peer.close();
 }
 
+static bool asked(const char *question, bool answered)
+{
+    return answered && strncmp(question, only, strlen(only)) == 0;
+}
+
+/* [--quick] [QUESTION]: memory, spawn, wake, fork-join, close, open; all of them unless one is named. */
 int main(int argc, char **argv)
 {
-    quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
-    if (peer.park != NULL)                              /* first, while the heap is fresh */
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--quick") == 0)
+            quick = true;
+        else
+            only = argv[i];
+    if (asked("memory", peer.park != NULL))             /* first, while the heap is fresh */
         ask_memory();
-    if (peer.submit != NULL) {
+    if (asked("spawn", peer.submit != NULL))
         ask_spawn(1, 1, "spawn 1 producer 1 worker");
-        if (!peer.one_producer)
-            ask_spawn(2, 2, "spawn 2 producers 2 workers");
+    if (asked("spawn", peer.submit != NULL && !peer.one_producer))
+        ask_spawn(2, 2, "spawn 2 producers 2 workers");
+    if (asked("wake", peer.submit != NULL))
         ask_wakes();
-    }
-    if (peer.tree != NULL)
+    if (asked("fork-join", peer.tree != NULL))
         ask_tree();
-    if (peer.queue != NULL)
+    if (asked("close", peer.queue != NULL))
         ask_cancel("queued", cancel_queued, true);
-    if (peer.park != NULL)
+    if (asked("close", peer.park != NULL))
         ask_cancel("parked", cancel_parked, false);
-    if (peer.cycle != NULL)
+    if (asked("open", peer.cycle != NULL))
         ask_cycle();
     return 0;
 }
