@@ -2,8 +2,8 @@
 /* sweep.c - what a cancel of all has decided is carried out: a walk over all operations of a session, shared by whoever
  * comes (sweep_word.h)
  *
- * A share is up to 16 groups of one block, a thousand operations. Between shares a walker gives back slots, counts and
- * places; and when there is more behind its first full share, it calls another worker.
+ * A share is up to 16 groups of one block, a thousand operations; the first blocks are small. When there is more than
+ * its first share, a walker calls another worker, for the finals' callbacks may take any time.
  *
  *   step             order     partner
  *   O5 ask           seq_cst   P1 of sweep_word.h, after K1; then N1. The job does N2, then looks at the word: at least
@@ -117,17 +117,19 @@ static void call_worker(struct session *s, uint32_t generation)
         app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
 }
 
-static bool is_worth_sharing(struct session *s, const struct roster_run *run)
+/* Is there more than this thread's share? relaxed: a hint; who takes looks again. */
+static bool is_to_be_shared(struct session *s)
 {
-    /* relaxed: a hint */
-    return run->count == SHARE_GROUPS && s->all->app->worker_count > 1
-        && sweep_is_due(atomic_load_explicit(&s->sweep, memory_order_relaxed));
+    struct roster_run run;
+    uint32_t behind;
+    uint64_t w = atomic_load_explicit(&s->sweep, memory_order_relaxed);
+    return s->all->app->worker_count > 1 && sweep_is_due(w) && find_share(s, sweep_from(w), &run, &behind);
 }
 
 static void sweep_shares(struct chunk *c, struct roster_run *run)
 {
     struct session *s = c->session;
-    if (is_worth_sharing(s, run))
+    if (is_to_be_shared(s))
         call_worker(s, handle_generation(s->handle));
     do
         for (uint32_t i = 0; i < run->count; i++)
