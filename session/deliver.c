@@ -13,7 +13,7 @@ struct delivery {
     bool ran;                                                  /* else there is nothing in it but the last owner's */
     const weir_kind *kind;
     uint32_t bit, traits;
-    uint64_t word, now;
+    uint64_t word, now, value;                                 /* value: the operation's handle */
 };
 
 /* ---- the window ---- */
@@ -67,7 +67,7 @@ static void finish(struct delivery *d, op_step_fn *step)
 
 static weir_result *fill(struct delivery *d, weir_result *r)
 {
-    *r = (weir_result){ .op = op_value(d->c, d->group, d->bit, d->word) };
+    *r = (weir_result){ .op.bits = d->value };
     r->tag = atomic_load_explicit(&d->op->tag, memory_order_relaxed);                   /* E1 */
     return r;
 }
@@ -266,10 +266,12 @@ void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
     r.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                       /* E1 */
     if (op->extra != NULL)
         deadline_over(op->extra);
+    uint64_t before = account_enter(c->account, value);
     if (kind->on_result != NULL)
         kind->on_result(&r, op->ctx);
     if (kind->gone != NULL)
         kind->gone(op->ctx);
+    (void)account_enter(c->account, before);
     (void)op_retire(&op->slot, now);                           /* T17 */
     c->unruns++;
     if (op->extra != NULL)
@@ -306,6 +308,8 @@ void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, 
     };
     d.ran = (d.traits & OP_RAN) != 0;
     d.cold = cold_of(c->ops, group, bit);
+    d.value = op_value(c, group, bit, word).bits;
+    uint64_t before = account_enter(c->account, d.value);
     switch (op_taken(word, d.traits)) {
     case OP_TAKEN_ITEM: deliver_item(&d); break;
     case OP_TAKEN_FINAL: deliver_final(&d); break;
@@ -313,4 +317,5 @@ void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, 
     case OP_TAKEN_DROP: deliver_drop(&d); break;
     case OP_TAKEN_PURGE: deliver_purge(&d); break;
     }
+    (void)account_enter(c->account, before);
 }

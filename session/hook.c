@@ -15,7 +15,9 @@ void call_hook(struct chunk *c, struct group *group, uint32_t bit)
     struct op_cold *cold = cold_of(c->ops, group, bit);
     weir_cancel_fn *hook;
     *(void **)&hook = cold->hook;
+    uint64_t before = account_enter(c->account, op_value(c, group, bit, change.new).bits);
     bool answer = hook((weir_reason)op_reason(change.new), cold->hook_ctx);
+    (void)account_enter(c->account, before);
     (void)op_move(&op->slot, op_hook_leave, answer, &change);
     if (op_has(change.old, OP_STACK))
         event_post(&group->pulled);

@@ -5,14 +5,17 @@
 
 #include "session/session.h"
 
-/* What is known of the session, now. Its size, and the array of blockers, stay the caller's. The caller is inside, or
- * completes it, or holds its slot. */
+/* May a report be written there? NULL may not. */
+bool report_is_sound(const weir_report *report);
+
+/* What is known of the session, now. Its size, and the array of blockers, stay the caller's. The caller holds the slot,
+ * and the session may be over, but no later one has it. */
 void report_fill(struct session *s, weir_report *report);
 
 /* The same, once and for all, by who completes it: if the accounts do not balance, the process stops. */
 void report_complete(struct session *s, weir_report *report);
 
-/* The same for the application: the sum over its sessions, ended ones included. */
+/* The same for the application: the sum over its sessions, ended ones included. The phase is the earliest. */
 void report_fill_app(struct sessions *all, weir_report *report);
 
 /* What a close still waits for, through the log hook. The caller is inside. Allocates nothing. */

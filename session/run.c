@@ -64,7 +64,9 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
         return WEIR_AGAIN;
     if ((traits_of(op) & OP_RAN) == 0)
         cold_begin(op, task.cold);
+    uint64_t before = account_enter(c->account, weir_task_op(&task).bits);
     weir_status status = kind->work(&task, op->ctx);
+    (void)account_enter(c->account, before);
     if (status != WEIR_AGAIN && !task.deferred) {              /* else the token decides, perhaps already */
         task.cold->ack.beside = status;
         traits_add(op, OP_ANSWERED);

@@ -167,6 +167,23 @@ weir_status weir_session_open(weir_app app, const weir_session_options *options,
     return status;
 }
 
+weir_status weir_session_app(weir_session session, weir_app *out)
+{
+    struct session_ref ref;
+    if (out == NULL)
+        return WEIR_INVALID;
+    weir_status status = session_find(session.bits, &ref);
+    if (status != WEIR_OK)
+        return status;
+    /* relaxed: only whether it is still there */
+    if (slot_word_matches(atomic_load_explicit(&ref.session->slot.word, memory_order_relaxed), session.bits))
+        *out = ref.app.app->handle;
+    else
+        status = WEIR_STALE;
+    app_leave(&ref.app);
+    return status;
+}
+
 /* ---- ending ---- */
 
 void session_release_slot(struct session *s)

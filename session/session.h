@@ -121,7 +121,10 @@ void session_complete(struct session *s);
 /* Leaves, and completes if that was the last. The session may be gone afterwards. */
 void session_out(struct session *s, uint32_t count);
 
-/* A node of an ended session was popped. */
+/* wait.c: another holder of the slot, which keeps it from a next owner. False: it had none. */
+bool session_hold(struct session *s);
+
+/* A node of an ended session was popped, or who held it lets it go. */
 void session_release_slot(struct session *s);
 
 /* A cancel of all was raised: operations are to be walked. The caller is inside, once, and was before the raise. */

@@ -23,8 +23,7 @@
 #include "core/verify.h"
 #include "session/sweep_word.h"
 
-/* Another holder of the slot, unless there is none left. */
-static bool hold_slot(struct session *s)
+bool session_hold(struct session *s)
 {
     uint32_t holders = atomic_load_explicit(&s->holders, memory_order_relaxed);        /* the swap checks it */
     do
@@ -136,12 +135,12 @@ static weir_status wait_held(struct session_ref *ref, uint64_t handle, int64_t t
 weir_status weir_session_wait(weir_session session, int64_t timeout_ns, weir_report *report)
 {
     struct session_ref ref;
-    if (report != NULL && report->size < sizeof(*report))
+    if (report != NULL && !report_is_sound(report))
         return WEIR_INVALID;
     weir_status status = session_find(session.bits, &ref);
     if (status != WEIR_OK)
         return status;
-    if (hold_slot(ref.session)) {
+    if (session_hold(ref.session)) {
         status = wait_held(&ref, session.bits, timeout_ns, report);
         session_release_slot(ref.session);
     } else

@@ -319,7 +319,7 @@ static void refuse_everything(struct app *app)
     queues_wake(app);
 }
 
-static weir_status close_app(struct app *app, int64_t deadline)
+static weir_status close_app(struct app *app, int64_t deadline, struct weir_report *report)
 {
     weir_status status = above_close(app, deadline);
     if (status == WEIR_OK && !app->stopped) {
@@ -331,6 +331,8 @@ static weir_status close_app(struct app *app, int64_t deadline)
     }
     if (status == WEIR_OK)
         status = wait_for_threads(app, deadline);
+    if (report != NULL)
+        above_report(app, status == WEIR_OK, report);
     if (status == WEIR_OK)
         destroy(app);
     else /* release: A5, the next closer sees what this one did */
@@ -341,7 +343,8 @@ static weir_status close_app(struct app *app, int64_t deadline)
 weir_status weir_app_close(weir_app handle, int64_t timeout_ns, struct weir_report *report)
 {
     struct registry_pin pin;
-    (void)report;
+    if (report != NULL && !above_report_is_sound(report))
+        return WEIR_INVALID;
     weir_status status = registry_pin_closer(handle.bits, &pin);
     if (status != WEIR_OK)
         return status;
@@ -354,5 +357,5 @@ weir_status weir_app_close(weir_app handle, int64_t timeout_ns, struct weir_repo
                                                       memory_order_relaxed))       /* answers, looks at nothing */
         status = WEIR_CLOSING;
     registry_unpin(&pin);                                /* the closer's claim keeps the application from here on */
-    return status == WEIR_OK ? close_app(app, time_add(clock_monotonic(), timeout_ns)) : status;
+    return status == WEIR_OK ? close_app(app, time_add(clock_monotonic(), timeout_ns), report) : status;
 }

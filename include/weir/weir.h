@@ -317,7 +317,7 @@ typedef struct weir_blocker {
     weir_op op;
     const char *name;          /* the kind's */
     const void *site;          /* the return address of its start */
-    uint64_t age_ns;           /* since its start; to the millisecond */
+    uint64_t age_ns;           /* since its start; to the kernel's tick, a few ms; up to 49 days */
     uint64_t tag;
     uint64_t progress, total;
     uint32_t missing;
@@ -412,6 +412,21 @@ WEIR_API WEIR_MUST_USE weir_status weir_session_wait(weir_session session, int64
  * Return: WEIR_OK; WEIR_INVALID (a reason that is not yours to give)
  */
 WEIR_API weir_status weir_session_cancel(weir_session session, weir_reason reason);
+
+/**
+ * weir_session_inspect - what it does and waits for, now (S10)
+ * @report: its size set, and blockers with blockers_max if you want to know which
+ *
+ * Context: any thread, any callback, also the close callback, where the phase is WEIR_PHASE_CLOSED. Takes as long
+ * as it takes to look at each of the session's operations; a close that completes meanwhile waits for that (S4).
+ * Counts are a moment old: exact when nothing moves. An operation that you could still close, acknowledge, complete or
+ * read is a blocker, also of a session that is open.
+ * Return: WEIR_OK; WEIR_INVALID (@report too small, or blockers_max without blockers)
+ */
+WEIR_API weir_status weir_session_inspect(weir_session session, weir_report *report);
+
+/** weir_session_app - the application of a session, until its close callback has returned. Return: WEIR_OK. */
+WEIR_API weir_status weir_session_app(weir_session session, weir_app *out);
 
 /* ---- statistics ---- */
 
