@@ -43,7 +43,7 @@ static const char *name_of(const weir_kind *kind)
 }
 
 /* False: there is none, or not any more. */
-static bool read_op(struct op *op, uint64_t value, uint32_t now_ms, struct live_op *live)
+static bool read_op(struct op *op, const struct op_cold *cold, uint64_t value, uint32_t now_ms, struct live_op *live)
 {
     uint64_t word = atomic_load_explicit(&op->slot.word, memory_order_acquire);         /* V1 */
     if (op_is_out(word))
@@ -52,6 +52,8 @@ static bool read_op(struct op *op, uint64_t value, uint32_t now_ms, struct live_
     live->site = atomic_load_explicit(&op->site, memory_order_acquire);                 /* V2 */
     live->tag = atomic_load_explicit(&op->tag, memory_order_acquire);                   /* V2 */
     live->age_ms = now_ms - atomic_load_explicit(&op->started_ms, memory_order_acquire); /* V2 */
+    if (!op_progress(op, cold, &live->progress, &live->total))
+        live->progress = live->total = 0;
     live->word = atomic_load_explicit(&op->slot.word, memory_order_acquire);            /* V2 */
     if (slot_word_generation(live->word) != slot_word_generation(word) || op_is_out(live->word))
         return false;
@@ -69,7 +71,8 @@ static void walk_group(struct session *s, struct group *group, uint32_t now_ms, 
     for (; taken != 0; taken &= taken - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(taken);
         uint64_t value = handle_make(HANDLE_OP, handle_app(s->handle), first + bit, 0);
-        if (read_op(group_op(group, bit), value, now_ms, &live))
+        const struct op_cold *cold = slots_cold(&s->all->ops, first + bit);
+        if (read_op(group_op(group, bit), cold, value, now_ms, &live))
             fn(&live, ctx);
     }
 }

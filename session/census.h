@@ -26,6 +26,7 @@ struct live_op {
     const char *name;                                          /* its kind's */
     const void *site;
     uint64_t tag;
+    uint64_t progress, total;                                  /* 0: nothing was said */
     uint32_t age_ms;
 };
 

@@ -129,6 +129,8 @@ static void say_one(struct text *t, const struct sessions *all, const struct liv
     say(t, " for ");
     say_seconds(t, live->age_ms);
     say(t, ", started at %p", live->site);
+    if (live->total != 0)
+        say(t, ", %" PRIu64 " of %" PRIu64 " done", live->progress, live->total);
 }
 
 static void say_closing(struct text *t, struct session *s, int64_t now)

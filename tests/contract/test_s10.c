@@ -147,6 +147,27 @@ static void running_work_is_named_with_its_worker(void **unused)
     end_close();
 }
 
+static weir_status work_that_tells(weir_task *task, void *ctx)
+{
+    weir_status status = weir_task_progress(task, 30, 100);
+    return status != WEIR_OK ? status : work_holds(task, ctx);
+}
+
+static const weir_kind telling = KIND(.work = work_that_tells, .on_result = on_result);
+
+static void a_blocker_tells_its_progress(void **unused)
+{
+    (void)unused;
+    struct probe probe;
+    probe_init(&probe);
+    assert_ok(weir_op_start(session, &telling, &probe, NULL, NULL));
+    gate_wait(&probe.entered);
+    struct asked asked = ask();
+    assert_int_equal(asked.blocker[0].progress, 30);
+    assert_int_equal(asked.blocker[0].total, 100);
+    probe_release(&probe);
+}
+
 static struct gate hook_entered, hook_leave;
 
 static bool hook_that_stays(weir_reason reason, void *ctx)
@@ -451,6 +472,7 @@ int main(void)
         TEST(a_missing_acknowledgement_is_named),
         TEST(an_open_handle_is_named),
         TEST(running_work_is_named_with_its_worker),
+        TEST(a_blocker_tells_its_progress),
         TEST(a_running_hook_is_named),
         TEST(a_running_callback_is_named_with_its_worker),
         TEST_ONE_WORKER(what_waits_for_a_worker_is_named),
