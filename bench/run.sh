@@ -18,6 +18,7 @@ set -u
 here=$(dirname "$0")
 root=$here/..
 programs='limits job_outside job_on_worker serial fork_join wake timers memory idle fairness'
+programs="$programs close close_parked session_run session_life session_memory"
 bin=$root/build/release/bench csv=$root/build/bench.csv rounds='' quick='' chosen=''
 
 usage()
