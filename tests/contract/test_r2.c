@@ -81,7 +81,7 @@ static void items_of_a_token_come_in_order(void **unused)
     for (uint64_t i = 1; i <= ITEMS; i++) {
         weir_status status;
         while ((status = weir_token_post(probe.token, (void *)(uintptr_t)i, 8)) == WEIR_AGAIN)
-            (void)sched_yield();                 /* the work is called again, and answers ALREADY for its second defer */
+            (void)sched_yield();                 /* the work is called again; its second deferral is ALREADY */
         assert_ok(status);
     }
     assert_ok(weir_token_complete(probe.token, WEIR_OK, NULL, 0));

@@ -5,8 +5,8 @@
 /* session_fixture.h - an application with a session, operations that record, and closes that are waited for
  *
  * A *probe* is the context of one operation: what its functions shall do, and what they saw. Callbacks record, the
- * test's own thread asserts, after it has waited for what the callbacks count. What concerns no single operation (drops,
- * all finals) is in `seen`, which each test finds empty. To be included after <cmocka.h>. */
+ * test's own thread asserts, after it has waited for what the callbacks count. What concerns no single operation, such
+ * as drops, is in `seen`, which each test finds empty. To be included after <cmocka.h>. */
 
 #include <weir/weir.h>
 
