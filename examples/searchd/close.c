@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* close.c - the server's end, as server.h tells it */
-#include <stdio.h>
-
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 

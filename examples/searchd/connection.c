@@ -15,9 +15,9 @@ struct connection {
     struct evhttp_connection *http;              /* NULL: gone */
     struct search *search;                       /* the one that is answered, or NULL */
     weir_session session;
-    bool has_session, closing;                   /* not closed by its callback's letter; closed by us */
-    bool measured;                               /* closed with a search under way */
-    int64_t closed_at;
+    bool has_session, closing;                   /* its callback's letter has not come; it was closed by us */
+    bool measured;                               /* fixed at the close: it was cancelled with a search under way */
+    int64_t closed_at;                           /* fixed at the close */
 };
 
 weir_session connection_session(const struct connection *connection)
@@ -72,18 +72,30 @@ static bool open_session(struct connection *connection)
 
 /* ---- ends ---- */
 
-/* Cancels what is left of its search, and lets go of what waits to be sent. */
+/* Cancels what is left of its search, and lets go of what waits to be sent. A session that drains is told to cancel
+ * now; its close is not measured, since it began long ago. */
 static void close_now(struct connection *connection, enum outcome outcome)
 {
     struct search *search = connection->search;
     if (search != NULL)
         search_note_cancel(search, outcome);
-    connection->measured = search != NULL;
-    connection->closed_at = time_now();
-    connection->closing = true;
+    if (!connection->closing) {
+        connection->closing = true;
+        connection->measured = search != NULL;
+        connection->closed_at = time_now();
+    }
     (void)weir_session_close(connection->session, session_closed, connection);
     if (search != NULL)
         search_cut(search);
+}
+
+static void drain(struct connection *connection, int64_t drain_ns)
+{
+    weir_close_options options = {
+        .size = sizeof options, .drain_ns = drain_ns, .closed = session_closed, .ctx = connection,
+    };
+    connection->closing = true;
+    (void)weir_session_close_with(connection->session, &options);
 }
 
 /* libevent: the client is gone, or we are ending. A request that is being answered is ours to free, unless libevent
@@ -168,30 +180,21 @@ bool connection_search(struct connection *connection, struct pattern *pattern, c
 
 /* ---- all of them ---- */
 
-static void each_connection(struct server *server, void (*fn)(struct connection *connection))
-{
-    for (size_t chain = 0; chain < TABLE_CHAINS; chain++)
-        for (struct entry *entry = server->connections.chain[chain], *next; entry != NULL; entry = next) {
-            next = entry->next;
-            fn((struct connection *)entry);
-        }
-}
-
 struct evhttp_connection *connection_http(const struct connection *connection)
 {
     return connection->http;
 }
 
-static void close_connection(struct connection *connection)
-{
-    if (connection->has_session)
-        close_now(connection, OUTCOME_CLOSING);
-}
-
 void server_close_sessions(struct server *server, int64_t drain_ns)
 {
-    if (drain_ns == 0)
-        each_connection(server, close_connection);
+    for (size_t chain = 0; chain < TABLE_CHAINS; chain++)
+        for (struct entry *entry = server->connections.chain[chain]; entry != NULL; entry = entry->next) {
+            struct connection *connection = (struct connection *)entry;
+            if (connection->has_session && drain_ns > 0)
+                drain(connection, drain_ns);
+            else if (connection->has_session)
+                close_now(connection, OUTCOME_CLOSING);
+        }
 }
 
 void server_each_session(struct server *server, void (*fn)(weir_session session, void *ctx), void *ctx)

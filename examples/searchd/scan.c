@@ -20,7 +20,7 @@
 #include "server.h"
 #include "tree.h"
 
-enum { BLOCK_BYTES = 32 * 1024, SLICE_BYTES = 1024 * 1024 };
+enum { BLOCK_BYTES = 16 * 1024, SLICE_BYTES = 32 * 1024 };
 
 struct scan {
     struct member member;

@@ -87,6 +87,67 @@ static void put_histogram(struct evbuffer *out, const char *name, const struct h
     (void)evbuffer_add_printf(out, "]}");
 }
 
+/* ---- what a close waits for ---- */
+
+enum { BLOCKERS_EACH = 4, BLOCKERS_MOST = 20 };
+
+struct blockers {
+    struct evbuffer *out;
+    unsigned count;
+    uint64_t found;
+};
+
+static void put_missing(struct evbuffer *out, uint32_t missing)
+{
+    static const struct { uint32_t bit; const char *word; } words[] = {
+        {WEIR_MISSING_START, "start"},       {WEIR_MISSING_WORK, "work"},   {WEIR_MISSING_HOOK, "hook"},
+        {WEIR_MISSING_CALLBACK, "callback"}, {WEIR_MISSING_TOKEN, "token"}, {WEIR_MISSING_ACK, "acknowledgement"},
+        {WEIR_MISSING_HANDLE, "handle"},     {WEIR_MISSING_SESSION, "session"},
+    };
+    const char *comma = "";
+    (void)evbuffer_add_printf(out, ",\"missing\":[");
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if ((missing & words[i].bit) != 0) {
+            (void)evbuffer_add_printf(out, "%s\"%s\"", comma, words[i].word);
+            comma = ",";
+        }
+    (void)evbuffer_add_printf(out, "]}");
+}
+
+static void put_blocker(struct blockers *all, const weir_blocker *blocker)
+{
+    if (all->count == BLOCKERS_MOST)
+        return;
+    (void)evbuffer_add_printf(all->out, "%s{\"operation\":\"%s\",\"age_ms\":%llu,\"worker\":%d",
+                              all->count++ > 0 ? "," : "", blocker->name,
+                              (unsigned long long)(blocker->age_ns / 1000000), blocker->worker);
+    put_missing(all->out, blocker->missing);
+}
+
+static void inspect(weir_session session, void *ctx)
+{
+    struct blockers *all = ctx;
+    weir_blocker blocker[BLOCKERS_EACH];
+    weir_report report = {.size = sizeof report, .blockers = blocker, .blockers_max = BLOCKERS_EACH};
+    if (weir_session_inspect(session, &report) != WEIR_OK)
+        return;
+    all->found += report.blockers_found;
+    for (size_t i = 0; i < report.blockers_found && i < BLOCKERS_EACH; i++)
+        put_blocker(all, &blocker[i]);
+}
+
+static void put_close(struct server *server, struct evbuffer *out)
+{
+    struct blockers all = {.out = out};
+    (void)evbuffer_add_printf(out, ",\"in_flight_at_term\":%llu,\"in_flight_at_cancel\":%llu,\"close_ns\":%lld",
+                              (unsigned long long)server->in_flight_at_term,
+                              (unsigned long long)server->in_flight_at_cancel, (long long)server->barrier_ns);
+    (void)evbuffer_add_printf(out, ",\"blockers\":[");
+    if (server->phase != PHASE_CLOSED)
+        server_each_session(server, inspect, &all);
+    (void)evbuffer_add_printf(out, "],\"blockers_found\":%llu", (unsigned long long)all.found);
+}
+
 void stats_write_json(struct server *server, struct evbuffer *out)
 {
     struct row rows[ROWS_MOST];
@@ -102,14 +163,8 @@ void stats_write_json(struct server *server, struct evbuffer *out)
         put_histogram(out, name, &figures.cancel[state]);
     }
     put_histogram(out, "barrier", &figures.barrier);
-    if (server->phase != PHASE_OPEN) {
-        (void)evbuffer_add_printf(out, ",");
-        put(out, "in_flight_at_term", server->in_flight_at_term);
-        (void)evbuffer_add_printf(out, ",");
-        put(out, "in_flight_at_cancel", server->in_flight_at_cancel);
-        (void)evbuffer_add_printf(out, ",");
-        put(out, "close_ns", (uint64_t)server->barrier_ns);
-    }
+    if (server->phase != PHASE_OPEN)
+        put_close(server, out);
     (void)evbuffer_add_printf(out, "}\n");
 }
 
