@@ -15,10 +15,11 @@
  *   N3 look        any thread        acquire   N2
  *   N4 win         any thread        acq_rel   N4 of the number before
  *
- * Let a thread want number n. It reads the word: n - 1 was acknowledged last; then N3: n was delivered; then its N4
- * turns n - 1 into n. The word did not change between, so n was delivered and not acknowledged, and the operation
- * cannot have ended, because n is still missing. A word of another generation fails N4, so the slot's next owner is
- * safe. Numbers are compared by their lower 32 bits: to be fooled a thread would have to sleep through 2^31 results.
+ * Let a thread want number n. It reads the word: some m < n was acknowledged last, n - 1 unless a cancel has discarded
+ * results between them; then N3: n was given last; then its N4 turns m into n. The word did not change between, so n
+ * was delivered and not acknowledged, and the operation cannot have ended, because n is still missing. A word of another
+ * generation fails N4, so the slot's next owner is safe. Numbers are compared by their lower 32 bits: to be fooled a
+ * thread would have to sleep through 2^31 results.
  */
 #ifndef SESSION_ACK_H
 #define SESSION_ACK_H
@@ -48,6 +49,15 @@ static inline void ack_give(struct ack *a, uint64_t number)
     atomic_store_explicit(&a->delivered, (uint32_t)number, memory_order_release);
 }
 
+/* A number below the one that was given last: nothing is missing there. */
+static inline weir_status ack_of_another(struct ack *a, uint64_t handle, uint32_t wanted)
+{
+    uint64_t seen = atomic_load_explicit(&a->word, memory_order_acquire);           /* N4; not older than N2 */
+    if (seen >> 32 != handle_generation(handle))
+        return WEIR_STALE;
+    return (int32_t)(wanted - (uint32_t)seen) <= 0 ? WEIR_ALREADY : WEIR_INVALID;
+}
+
 /* N3, N4. OK: the number is the caller's, who now takes T13. ALREADY: it was acknowledged. INVALID: it was not
  * delivered. STALE: the operation is over. */
 static inline weir_status ack_win(struct ack *a, uint64_t handle, uint64_t number)
@@ -59,8 +69,10 @@ static inline weir_status ack_win(struct ack *a, uint64_t handle, uint64_t numbe
     if ((int32_t)(wanted - (uint32_t)seen) <= 0)
         return WEIR_ALREADY;
     uint32_t delivered = atomic_load_explicit(&a->delivered, memory_order_acquire); /* N3 with N2 */
-    if ((int32_t)(wanted - delivered) > 0 || wanted != (uint32_t)seen + 1)
+    if ((int32_t)(wanted - delivered) > 0)
         return WEIR_INVALID;
+    if (wanted != delivered)                                   /* acknowledged since, or discarded */
+        return ack_of_another(a, handle, wanted);
     uint64_t won = (seen & ~UINT64_C(0xffffffff)) | wanted;
     if (atomic_compare_exchange_strong_explicit(&a->word, &seen, won,
                                                 memory_order_acq_rel, memory_order_acquire))        /* N4 */

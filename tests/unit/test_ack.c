@@ -47,6 +47,18 @@ static void a_number_that_was_not_delivered_is_invalid(void **unused)
     assert_int_equal(ack_win(&a, generation_7, 4), WEIR_INVALID);
 }
 
+static void numbers_that_were_discarded_are_left_out(void **unused)
+{
+    (void)unused;
+    struct ack a = given(1);
+    assert_int_equal(ack_win(&a, generation_7, 1), WEIR_OK);
+    ack_give(&a, 5);                                           /* the final; 2 to 4 were discarded */
+    assert_int_equal(ack_win(&a, generation_7, 2), WEIR_INVALID);
+    assert_int_equal(ack_win(&a, generation_7, 4), WEIR_INVALID);
+    assert_int_equal(ack_win(&a, generation_7, 5), WEIR_OK);
+    assert_int_equal(ack_win(&a, generation_7, 5), WEIR_ALREADY);
+}
+
 static void another_generation_is_stale(void **unused)
 {
     (void)unused;
@@ -71,6 +83,7 @@ int main(void)
         cmocka_unit_test(the_result_given_last_is_acknowledged_once),
         cmocka_unit_test(a_smaller_number_was_acknowledged_already),
         cmocka_unit_test(a_number_that_was_not_delivered_is_invalid),
+        cmocka_unit_test(numbers_that_were_discarded_are_left_out),
         cmocka_unit_test(another_generation_is_stale),
         cmocka_unit_test(numbers_go_on_where_32_bits_end),
     };
