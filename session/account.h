@@ -53,6 +53,7 @@ enum count {
     COUNT_ENDED, COUNT_COMPLETED, COUNT_FAILED, COUNT_CANCELLED, COUNT_TIMED_OUT, COUNT_ABANDONED,
     COUNT_DECIDED,                                             /* finals whose status is the library's (S9) */
     COUNT_POSTED, COUNT_DELIVERED, COUNT_DISCARDED,
+    COUNT_REFUSED,                                             /* starts */
     COUNTS
 };
 
@@ -60,12 +61,22 @@ struct counts {
     _Atomic uint64_t of[COUNTS];                               /* A */
 };
 
-/* A: written by its thread only, read by anybody. */
+/* A final that a cancel came before: its latencies are counted when its chunk looks at the clock (stats.h). */
+struct late_final {
+    uint32_t stamp;                                            /* when the cancel was asked for */
+    uint32_t seen;                                             /* enum seen_when: does that count, too? */
+};
+
+enum { LATE_FINALS_MAX = 32 };
+
+/* A: written by its thread only, read by anybody. O: this thread's own. */
 struct account {
     CACHE_ALIGNED _Atomic uint64_t turn;                       /* A: N2 */
     _Atomic uint64_t session;                                  /* A: handle of the session that it is at; 0: none */
     _Atomic uint64_t inside;                                   /* A: operation whose function it calls; 0: none */
     struct counts open, total;                                 /* A: N1, N3 */
+    uint32_t late_count;                                       /* O */
+    struct late_final late[LATE_FINALS_MAX];                   /* O */
 };
 
 /* As an account is read. */

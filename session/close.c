@@ -40,6 +40,7 @@ void closed_run(weir_job *job, weir_status status)
 void session_complete(struct session *s)
 {
     s->report = (weir_report){ .size = sizeof(weir_report) };
+    latency_complete(s);
     report_complete(s, &s->report);
     if (s->closed == NULL) {
         session_end(s);
@@ -64,6 +65,7 @@ void session_out(struct session *s, uint32_t count)
 
 void session_cancel_all(struct session *s, uint32_t reason)
 {
+    latency_raise(s, false);
     cancel_raise(&s->cancel, reason);
     session_ask_sweep(s);
 }
@@ -78,6 +80,7 @@ static void cancel_what_drains(struct session *s, uint32_t reason)
 {
     if (phase_of(s) != SESSION_DRAINING)
         return;
+    latency_raise(s, true);
     cancel_raise(&s->cancel, reason);
     if (session_advance(&s->slot, SESSION_CANCELLING))
         session_ask_sweep(s);

@@ -17,6 +17,7 @@
 struct op_extra {
     struct timer timer;
     struct sessions *all;                                      /* I */
+    int64_t deadline;                                          /* I, likewise */
     uint64_t handle;                                           /* I, from before the timer is armed */
     _Atomic uint32_t holders;                                  /* A: D3 */
     _Atomic bool fired;                                        /* A: D1, D2 */
@@ -28,12 +29,13 @@ static void drop(struct op_extra *extra, uint32_t holders)
         memory_free(&extra->all->app->memory, extra, sizeof(*extra));
 }
 
-static void expire(struct sessions *all, uint64_t handle)
+static void expire(struct sessions *all, uint64_t handle, int64_t deadline)
 {
     struct op_ref ref = { .all = all, .index = handle_slot(handle) };
     struct op_change change;
     ref.op = (struct op *)slots_at(&all->ops, ref.index);
     ref.group = group_of(&all->ops, ref.index);
+    latency_stamp_one(ref.op, handle, deadline);
     if (op_move_at(&ref.op->slot, handle, op_cancel, WEIR_REASON_TIMEOUT, &change) == WEIR_OK)
         op_follow(&ref, &change);
 }
@@ -44,7 +46,7 @@ static void deadline_fire(weir_job *job, weir_status status)
     struct op_extra *extra = job->ctx;
     if (status == WEIR_OK) {
         (void)atomic_exchange_explicit(&extra->fired, true, memory_order_acq_rel);                         /* D1 */
-        expire(extra->all, extra->handle);
+        expire(extra->all, extra->handle, extra->deadline);
     }
     drop(extra, 1);
 }
@@ -69,13 +71,14 @@ void deadline_arm(struct op_extra *extra, uint64_t handle, int64_t timeout_ns)
 {
     struct app *app = extra->all->app;
     extra->handle = handle;
-    timers_arm(&app->timers, &extra->timer, time_add(clock_now(&app->clock), timeout_ns), 0);
+    extra->deadline = time_add(clock_now(&app->clock), timeout_ns);
+    timers_arm(&app->timers, &extra->timer, extra->deadline, 0);
 }
 
 void deadline_published(struct op_extra *extra)
 {
     if (atomic_exchange_explicit(&extra->fired, true, memory_order_acq_rel))                               /* D2 */
-        expire(extra->all, extra->handle);
+        expire(extra->all, extra->handle, extra->deadline);
     drop(extra, 1);
 }
 

@@ -216,7 +216,18 @@ void count_unruns(struct chunk *c)
         return;
     count_finals(c, c->unrun.status, true, c->unruns);
     chunk_count(c, COUNT_ENDED, c->unruns);
+    latency_unruns(c, c->unruns);
     c->unruns = 0;
+}
+
+/* When was the work told? Nobody knows of work that was abandoned. */
+static void note_latency(struct delivery *d)
+{
+    bool told = (d->traits & OP_SEEN) != 0 || (d->ran && d->cold->hook == HOOK_TOLD);
+    bool late = (d->traits & OP_ANSWERED) != 0 || (atomic_load_explicit(&d->op->cancelled_at, memory_order_relaxed)
+                                                   & STAMP_ALL) != 0;                   /* relaxed: T4 */
+    latency_final(d->c, d->op, op_phase(d->word) == OP_ABANDONED || told ? SEEN_BEFORE
+                             : late ? SEEN_NOW : SEEN_AT_ONCE);
 }
 
 /* gone: here, unless abandoned work is on its stack; then its worker calls it (run.c). One step decides. */
@@ -254,6 +265,8 @@ static void deliver_final(struct delivery *d)
         d->kind->drop(r->data, r->size);
         r->data = NULL;
     }
+    if (op_reason(d->word) != 0)
+        note_latency(d);
     finish_final(d);
 }
 

@@ -37,6 +37,8 @@ static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
     if (status != WEIR_OK)
         return status;
     arg |= step == op_cancel ? 0 : traits_of(ref.op);
+    if (step == op_cancel && latency_is_wanted(ref.op, op.bits))
+        latency_stamp_one(ref.op, op.bits, clock_now(&ref.app.app->clock));
     status = op_move_at(&ref.op->slot, op.bits, step, arg, &change);
     if (status != WEIR_STALE)
         op_follow(&ref, &change);

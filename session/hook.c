@@ -16,7 +16,10 @@ void call_hook(struct chunk *c, struct group *group, uint32_t bit)
     weir_cancel_fn *hook;
     *(void **)&hook = cold->hook;
     uint64_t before = account_enter(c->account, op_value(c, group, bit, change.new).bits);
-    bool answer = hook((weir_reason)op_reason(change.new), cold->hook_ctx);
+    void *hook_ctx = cold->hook_ctx;
+    latency_told(c->session, op);
+    cold->hook = HOOK_TOLD;
+    bool answer = hook((weir_reason)op_reason(change.new), hook_ctx);
     (void)account_enter(c->account, before);
     (void)op_move(&op->slot, op_hook_leave, answer, &change);
     if (op_has(change.old, OP_STACK))

@@ -28,6 +28,7 @@ void chunk_give_slots(struct chunk *c)
 void chunk_flush(struct chunk *c)
 {
     chunk_give_slots(c);
+    latency_flush(c);
     if (c->left == 0)
         return;
     count_unruns(c);
@@ -40,6 +41,7 @@ void chunk_flush(struct chunk *c)
 void chunk_end(struct chunk *c)
 {
     chunk_give_slots(c);
+    latency_flush(c);
     count_unruns(c);
     account_give(c->account, &c->session->counts);
     session_out(c->session, c->left + 1);

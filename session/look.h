@@ -97,6 +97,7 @@ struct weir_task {
     struct op_cold *cold;
     uint32_t bit;
     bool deferred;                                             /* in this call or in one before */
+    bool told;                                                 /* a poll has said that it is cancelled */
 };
 
 /* run.c: QUEUED: call the work function, and deliver at once what is ready then. */

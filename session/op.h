@@ -95,6 +95,7 @@ static inline void cold_begin(struct op *op, struct op_cold *cold)
 {
     cold->stream = NULL;
     cold->message = NULL;
+    cold->hook = NULL;                                         /* stats.h: not told */
     cold_say(cold, 0, 0);
     traits_add(op, OP_RAN);
 }

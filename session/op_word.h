@@ -110,6 +110,7 @@ enum op_traits {
     OP_TRAITS = 0xffffff,                                      /* what of them fits beside a reason (op_sweep) */
     OP_AGAIN = 1 << 20,                                        /* T3: the work function answered AGAIN */
     OP_RAN = 1 << 21,                                          /* set by T2's worker: the cold row has been filled in */
+    OP_SEEN = 1 << 23,                                         /* the work was told of a cancel by a poll (stats.h) */
     OP_ANSWERED = 1 << 22,                                   /* set before T3, T7: the status there is the work's own */
 };
 

@@ -11,9 +11,23 @@ static bool act_on_epoch(struct chunk *c, struct op *op)
     uint32_t epoch = atomic_load_explicit(&op->epoch, memory_order_relaxed);            /* E1 */
     uint32_t reason = cancel_applies(&c->session->cancel, epoch);
     struct op_change change;
-    if (reason != 0)
+    if (reason != 0) {
+        latency_stamp_all(c->session, op);
         (void)op_move(&op->slot, op_cancel, reason, &change);
+    }
     return reason != 0;
+}
+
+/* The work knows of the cancel, by a poll or because it has ended. With a hook the hook counts; after a deferral the
+ * row is the token's, and who delivers the final counts. */
+static void told(weir_task *task)
+{
+    uint64_t word = atomic_load_explicit(&task->op->slot.word, memory_order_acquire);   /* T10: the hook's field */
+    bool theirs = op_phase(word) >= OP_ABANDONED || task->deferred || op_has(word, OP_HOOK_SET | OP_HOOK_BUSY);
+    if (theirs || (traits_of(task->op) & OP_SEEN) != 0 || task->cold->hook == HOOK_TOLD)
+        return;
+    latency_told(task->c->session, task->op);
+    traits_add(task->op, OP_SEEN);
 }
 
 static void returned(struct chunk *c, struct group *group, uint32_t bit, struct op_change *change, weir_status took,
@@ -64,9 +78,12 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
         return WEIR_AGAIN;
     if ((traits_of(op) & OP_RAN) == 0)
         cold_begin(op, task.cold);
+    latency_flush(c);
     uint64_t before = account_enter(c->account, weir_task_op(&task).bits);
     weir_status status = kind->work(&task, op->ctx);
     (void)account_enter(c->account, before);
+    if (op_poll(&op->slot) != 0)
+        told(&task);
     if (status != WEIR_AGAIN && !task.deferred) {              /* else the token decides, perhaps already */
         task.cold->ack.beside = status;
         traits_add(op, OP_ANSWERED);
@@ -93,6 +110,11 @@ weir_reason weir_task_cancelled(const weir_task *task)
     uint32_t reason = op_poll(&task->op->slot);
     if (reason == 0 && act_on_epoch(task->c, task->op))
         reason = op_poll(&task->op->slot);
+    if (reason != 0 && !task->told) {
+        weir_task *mine = (weir_task *)(uintptr_t)task;        /* on this thread's stack (run.c) */
+        mine->told = true;
+        told(mine);
+    }
     return (weir_reason)reason;
 }
 

@@ -28,6 +28,21 @@ weir_status session_find(uint64_t bits, struct session_ref *ref)
     return WEIR_STALE;
 }
 
+weir_status session_find_held(uint64_t bits, struct session_ref *ref)
+{
+    weir_status status = session_find(bits, ref);
+    if (status != WEIR_OK)
+        return status;
+    bool held = session_hold(ref->session);
+    /* acquire: G6 of the owner before */
+    if (held && slot_word_matches(atomic_load_explicit(&ref->session->slot.word, memory_order_acquire), bits))
+        return WEIR_OK;
+    if (held)
+        session_release_slot(ref->session);
+    app_leave(&ref->app);
+    return WEIR_STALE;
+}
+
 weir_status op_find(uint64_t bits, enum handle_kind kind, struct op_ref *ref)
 {
     weir_status status = app_enter(bits, kind, &ref->app);
@@ -90,6 +105,7 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     atomic_store_explicit(&s->live_max, live_max, memory_order_relaxed);
     s->closed = NULL;
     s->counts = (struct counts){ 0 };
+    latency_begin(s);
     atomic_store_explicit(&s->sweep, SWEEP_NONE, memory_order_relaxed);    /* published by the word, as all of these */
     atomic_store_explicit(&s->lend, 0, memory_order_relaxed);
     atomic_store_explicit(&s->drive, 0, memory_order_relaxed);
@@ -222,6 +238,11 @@ void session_end(struct session *s)
 
 /* ---- with the application ---- */
 
+static size_t latencies_size(const struct app *app)
+{
+    return (app->worker_count + 1) * sizeof(struct thread_latency);
+}
+
 weir_status above_init(struct app *app)
 {
     struct sessions *all = memory_zalloc(&app->memory, sizeof(*all), CACHE_LINE);
@@ -235,8 +256,9 @@ weir_status above_init(struct app *app)
     all->accounts_count = app_thread_count(app);
     weir_status status = WEIR_NO_MEMORY;
     all->accounts = memory_zalloc(&app->memory, all->accounts_count * sizeof(struct account), CACHE_LINE);
-    if (all->accounts == NULL)
-        goto fail_memory;
+    all->latencies = memory_zalloc(&app->memory, latencies_size(app), CACHE_LINE);
+    if (all->accounts == NULL || all->latencies == NULL)
+        goto fail_accounts;
     if ((status = slots_init(&all->ops, &ops)) != WEIR_OK)
         goto fail_accounts;
     if ((status = slots_init(&all->table, &table)) != WEIR_OK)
@@ -247,7 +269,8 @@ weir_status above_init(struct app *app)
     return WEIR_OK;
 fail_ops:      slots_fini(&all->ops);
 fail_accounts: memory_free(&app->memory, all->accounts, all->accounts_count * sizeof(struct account));
-fail_memory:   memory_free(&app->memory, all, sizeof(*all));
+    memory_free(&app->memory, all->latencies, latencies_size(app));
+    memory_free(&app->memory, all, sizeof(*all));
     return status;
 }
 
@@ -263,6 +286,7 @@ void above_fini(struct app *app)
     slots_fini(&all->table);
     slots_fini(&all->ops);
     memory_free(&app->memory, all->accounts, all->accounts_count * sizeof(struct account));
+    memory_free(&app->memory, all->latencies, latencies_size(app));
     memory_free(&app->memory, all, sizeof(*all));
 }
 

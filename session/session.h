@@ -31,6 +31,7 @@
 #include "session/policy.h"
 #include "session/roster.h"
 #include "session/session_word.h"
+#include "session/stats.h"
 #include "workqueue/app.h"
 
 enum { SESSION_LANES = WEIR_BLOCKING + 1, SESSIONS_MAX = 1 << 20 };
@@ -57,6 +58,8 @@ struct session {
     weir_closed_fn *closed;                                    /* C */
     void *closed_ctx;                                          /* C */
     weir_report report;                                        /* C */
+    _Atomic int64_t cancelled_at, barrier_from;                /* A: stats.h: the last cancel of all, the close's */
+    struct session_latency latency;                            /* A */
     struct node closed_node, sweep_node, drive_node;
     struct job closed_job, sweep_job, drive_job;               /* N: in a queue while their nodes say QUEUED */
     _Atomic uint64_t sweep;                                    /* A: sweep_word.h */
@@ -85,6 +88,7 @@ struct sessions {
     struct event none_left;
     struct account *accounts;                                  /* I: one for each thread, by its number */
     uint32_t accounts_count;                                   /* I */
+    struct thread_latency *latencies;                          /* I: one for each lane worker, one for all others */
     struct counts outside;                                     /* A: of threads that have none */
     _Atomic uint32_t watch;                                    /* A: rescue.c */
     struct timer watch_timer;                                  /* who made watch ARMED, until it is over */
@@ -98,6 +102,9 @@ struct session_ref {
     struct session *session;
 };
 weir_status session_find(uint64_t bits, struct session_ref *ref);
+
+/* The same, with the slot held (session_hold): the session is that one. */
+weir_status session_find_held(uint64_t bits, struct session_ref *ref);
 
 /* The same for an operation: its row, its group. */
 struct op_ref {

@@ -88,8 +88,10 @@ static weir_status start(struct session *s, uint64_t session, uint32_t lane, con
         deadline_published(extra);
     uint32_t reason = cancel_applies(&s->cancel, epoch);
     struct op_change change;
-    if (reason != 0)                                           /* the sweep may have been here before T1 */
+    if (reason != 0) {                                         /* the sweep may have been here before T1 */
+        latency_stamp_all(s, op);
         (void)op_move_at(&op->slot, value, op_cancel, reason, &change);
+    }
     if (node_schedule(&s->lanes[lane].node, handle_generation(session)))
         app_push(app, lane, &s->lanes[lane].job);
     return WEIR_OK;
@@ -116,6 +118,8 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
         if (status != WEIR_OK)
             session_out(s, 1);
     }
+    if (status != WEIR_OK && status != WEIR_STALE)
+        stats_refuse(sessions_of(ref.app.app), s, session.bits);
     app_leave(&ref.app);
     return status;
 }

@@ -43,6 +43,8 @@ static void sweep_op(struct chunk *c, struct group *group, uint32_t bit, uint64_
     uint32_t reason = cancel_applies(&c->session->cancel, atomic_load_explicit(&op->epoch, memory_order_relaxed));
     uint32_t traits = traits_of(op) & OP_TRAITS;
     struct op_change change;
+    if (reason != 0)
+        latency_stamp_all(c->session, op);
     if (reason != 0 && op_move_at(&op->slot, value, op_sweep, traits | reason << 24, &change) == WEIR_OK) {
         bool unrun = (traits & (OP_RAN | OP_MANUAL)) == 0 && !slot_word_is_worn(slot_word_next(word));
         if (unrun && op_is_sealed(change.new)) {

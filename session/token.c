@@ -34,6 +34,8 @@ static void act_on_epoch(struct op_ref *ref, uint64_t token)
     if (s == NULL || !slot_word_matches(atomic_load_explicit(&ref->op->slot.word, memory_order_acquire), token))
         return;
     uint32_t reason = cancel_applies(&s->cancel, atomic_load_explicit(&ref->op->epoch, memory_order_relaxed));
+    if (reason != 0)
+        latency_stamp_all(s, ref->op);
     if (reason != 0 && op_move_at(&ref->op->slot, token, op_cancel, reason, &change) == WEIR_OK)
         op_follow(ref, &change);
 }

@@ -452,6 +452,18 @@ typedef struct weir_stats {
     weir_latency cancel_barrier; /* ... of a close to its completion */
 } weir_stats;
 
+/**
+ * weir_app_stats, weir_session_stats - counts and latencies
+ * @stats: its size set
+ *
+ * Context: any thread, any callback. Takes as long as it takes to look at each operation, as weir_session_inspect.
+ * Counts are a moment old. A session's are there until its close callback has returned, an application's while it is
+ * open, the counts of its ended sessions included.
+ * Return: WEIR_OK; WEIR_INVALID (@stats too small); of a closing application also WEIR_SHUTDOWN
+ */
+WEIR_API weir_status weir_app_stats(weir_app app, weir_stats *stats);
+WEIR_API weir_status weir_session_stats(weir_session session, weir_stats *stats);
+
 #ifdef __cplusplus
 }
 #endif
