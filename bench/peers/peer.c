@@ -213,7 +213,7 @@ static void ask_wakes(void)
 {
     peer.open(1);
     ask_wake("wake gap 50-100 us", true, quick ? WAKES / 10 : WAKES);
-    if (peer.wait == NULL)
+    if (!peer.one_producer)
         ask_ping(quick ? PINGS / 10 : PINGS);
     peer.close();
 }

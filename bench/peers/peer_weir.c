@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * peer_weir.c - the library itself: jobs in the asker's memory on a lane, fork-join on the worker's stack, operations
- * in a session, born closed, whose close cancels them and calls back
+ * in a session, born closed, whose close cancels them
+ *
+ * Built twice: who waits for the close lends his thread to it, as the waiters of oneTBB and OpenMP do, and as Java's
+ * canceller does; or, with HANDED_OVER, leaves it to the worker.
  */
 #include "peer.h"
 
@@ -11,7 +14,7 @@
 
 static weir_app app;
 static weir_queue queue;
-static weir_session session;
+static weir_session session;                           /* of the operations; {0}: there are none */
 
 static void check(weir_status status, const char *what)
 {
@@ -135,15 +138,38 @@ static void park_them(size_t count)
     flag_await(&all_parked);
 }
 
-static void on_closed(const weir_report *report, void *ctx)
+#ifdef HANDED_OVER
+enum { LEND = 0 };
+#define NAME "weir handed over"
+#else
+enum { LEND = 1 };
+#define NAME "weir"
+#endif
+
+static void close_it(weir_session closing)
 {
-    (void)report, (void)ctx;
-    peer_all_ended();
+    check(weir_session_close_with(closing, WEIR_NEW(weir_close_options, .lend = LEND)), "close");
+}
+
+static void await_it(weir_session closing)
+{
+    weir_status status = weir_session_wait(closing, WEIR_FOREVER, NULL);
+    if (status != WEIR_STALE)                              /* it was over before the wait began */
+        check(status, "wait");
 }
 
 static void cancel(void)
 {
-    check(weir_session_close(session, on_closed, NULL), "close");
+    close_it(session);
+}
+
+static void wait(void)
+{
+    if (session.bits == 0)
+        return;
+    await_it(session);
+    session.bits = 0;
+    peer_all_ended();
 }
 
 static void release(void)
@@ -169,13 +195,11 @@ static void cycle(void)
     weir_session one;
     check(weir_session_open(app, NULL, &one), "open a session");
     check(weir_op_start(one, &kind, NULL, NULL, NULL), "start");
-    check(weir_session_close(one, NULL, NULL), "close");
-    weir_status status = weir_session_wait(one, WEIR_FOREVER, NULL);
-    if (status != WEIR_STALE)                              /* it was over before the wait began */
-        check(status, "wait");
+    close_it(one);
+    await_it(one);
 }
 
 const struct peer peer = {
-    .name = "weir", .open = open_pool, .close = close_pool, .submit = submit, .tree = tree, .queue = queue_them,
-    .park = park_them, .cancel = cancel, .release = release, .cycle = cycle,
+    .name = NAME, .open = open_pool, .close = close_pool, .submit = submit, .tree = tree, .queue = queue_them,
+    .park = park_them, .cancel = cancel, .release = release, .cycle = cycle, .wait = wait,
 };
