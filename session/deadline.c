@@ -1,93 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* deadline.c - an operation's deadline: an internal timer that cancels it with reason TIMEOUT (C5)
  *
- * The timer's record is not part of the operation: few have a deadline, and it may fire when the operation is over, as
- * a cancel of a stale handle. It has three holders: the timer until its function has been called, the operation until
- * its slot is free, the starter until the operation is published. The last one frees it.
+ * The timer is part of a record of its own (extra.h), and may fire when the operation is over, as a cancel of a stale
+ * handle. It is armed before the operation is published, since afterwards that may be over at any moment.
  *
  *   step        order     partner
- *   D1 fire     acq_rel   D2: fired := true, then the operation is cancelled
+ *   D1 fire     acq_rel   D2: FIRED, then the operation is cancelled
  *   D2 look     acq_rel   D1: after T1. If D1 came first, the cancel may have found nobody: the starter cancels; else
  *                         D1 has seen T1
- *   D3 drop     acq_rel   holders - 1: the last one sees what all have done
+ *   D3 over     acq_rel   D4: OVER, then the timer is disarmed
+ *   D4 rearm    acq_rel   D3: armed again, then OVER is looked for: at least one of the two disarms it
+ *
+ * An idle deadline counts from the last accepted post, or progress. To move the timer with each of them would cost
+ * what arming costs. So a post leaves a stamp, the clock's time, and that is all; the timer, when its time has come,
+ * looks at the stamp, and if that is younger arms itself for what is left.
+ *
+ *   Never early: it cancels only if the stamp it looks at is as old as the time-out. Stamps go forward only, and a post
+ *   leaves one before it returns. (A post that runs at the very moment of the look may lose against it, as against any
+ *   cancel.)
+ *   Late by no more than any timer: it is always armed for the time-out after *a* stamp, the last one it looked at, or
+ *   the start, and that is not later than the time-out after the last stamp. Cost: one wake-up more for each time-out's
+ *   length in which something was posted.
+ *
+ * Rejected: the kernel's coarse clock for the stamps: it is behind by up to 4 ms, and the deadline would be early.
  */
 #include "session/look.h"
 #include "workqueue/app.h"
 
-struct op_extra {
-    struct timer timer;
-    struct sessions *all;                                      /* I */
-    int64_t deadline;                                          /* I, likewise */
-    uint64_t handle;                                           /* I, from before the timer is armed */
-    _Atomic uint32_t holders;                                  /* A: D3 */
-    _Atomic bool fired;                                        /* A: D1, D2 */
-};
-
-static void drop(struct op_extra *extra, uint32_t holders)
+static bool mark(struct op_extra *extra, uint8_t mark)
 {
-    if (atomic_fetch_sub_explicit(&extra->holders, holders, memory_order_acq_rel) == holders)              /* D3 */
-        memory_free(&extra->all->app->memory, extra, sizeof(*extra));
+    return (atomic_fetch_or_explicit(&extra->marks, mark, memory_order_acq_rel) & mark) != 0;   /* D1, D2, D3 */
 }
 
-static void expire(struct sessions *all, uint64_t handle, int64_t deadline)
+static void expire(struct op_extra *extra)
 {
-    struct op_ref ref = { .all = all, .index = handle_slot(handle) };
-    struct op_change change;
-    ref.op = (struct op *)slots_at(&all->ops, ref.index);
-    ref.group = group_of(&all->ops, ref.index);
-    latency_stamp_one(ref.op, handle, deadline);
-    if (op_move_at(&ref.op->slot, handle, op_cancel, WEIR_REASON_TIMEOUT, &change) == WEIR_OK)
-        op_follow(&ref, &change);
+    op_cancel_named(extra->all, extra->handle, WEIR_REASON_TIMEOUT, extra->timer.node.deadline);
 }
+
+/* ---- idle ---- */
+
+void deadline_touch(struct op_extra *extra)
+{
+    struct op_idle *idle = extra_idle(extra);
+    int64_t now = clock_now(&extra->all->app->clock);
+    /* relaxed, both: a number; nothing is to be seen behind it */
+    int64_t last = atomic_load_explicit(&idle->stamp, memory_order_relaxed);
+    while (last < now && !atomic_compare_exchange_weak_explicit(&idle->stamp, &last, now, memory_order_relaxed,
+                                                                memory_order_relaxed))
+        ;
+}
+
+/* Inside the timer's function, which is therefore not called again before it returns. */
+static bool goes_on(struct op_extra *extra)
+{
+    struct op_idle *idle = extra_idle(extra);
+    struct app *app = extra->all->app;
+    /* relaxed: as in deadline_touch; by a read-modify-write, which reads the latest one */
+    int64_t last = atomic_fetch_add_explicit(&idle->stamp, 0, memory_order_relaxed);
+    int64_t deadline = time_add(last, idle->timeout_ns);
+    if (time_is_over(deadline, clock_now(&app->clock)))
+        return false;
+    timers_arm(&app->timers, &extra->timer, deadline, 0);
+    if ((atomic_fetch_or_explicit(&extra->marks, 0, memory_order_acq_rel) & EXTRA_OVER) != 0)              /* D4 */
+        (void)timers_disarm(&app->timers, &extra->timer);
+    return true;
+}
+
+/* ---- both ---- */
 
 /* On whichever thread has the timers. */
 static void deadline_fire(weir_job *job, weir_status status)
 {
     struct op_extra *extra = job->ctx;
+    if (status == WEIR_OK && (extra->has & EXTRA_IDLE) != 0 && goes_on(extra))
+        return;
     if (status == WEIR_OK) {
-        (void)atomic_exchange_explicit(&extra->fired, true, memory_order_acq_rel);                         /* D1 */
-        expire(extra->all, extra->handle, extra->deadline);
+        (void)mark(extra, EXTRA_FIRED);                                                                    /* D1 */
+        expire(extra);
     }
-    drop(extra, 1);
+    extra_drop(extra);
 }
 
-struct op_extra *deadline_make(struct sessions *all)
+void deadline_init(struct op_extra *extra)
 {
-    struct op_extra *extra = memory_alloc(&all->app->memory, sizeof(*extra), CACHE_LINE);
-    if (extra == NULL)
-        return NULL;
-    *extra = (struct op_extra){ .all = all, .holders = 3 };
     timer_init_internal(&extra->timer, deadline_fire, extra);
-    return extra;
 }
 
-void deadline_unmake(struct op_extra *extra)
-{
-    if (extra != NULL)
-        drop(extra, 3);
-}
-
-void deadline_arm(struct op_extra *extra, uint64_t handle, int64_t timeout_ns)
+void deadline_arm(struct op_extra *extra, int64_t timeout_ns)
 {
     struct app *app = extra->all->app;
-    extra->handle = handle;
-    extra->deadline = time_add(clock_now(&app->clock), timeout_ns);
-    timers_arm(&app->timers, &extra->timer, extra->deadline, 0);
+    int64_t now = clock_now(&app->clock);
+    if ((extra->has & EXTRA_IDLE) != 0) {
+        extra_idle(extra)->timeout_ns = timeout_ns;
+        atomic_store_explicit(&extra_idle(extra)->stamp, now, memory_order_relaxed);   /* published by the arming */
+    }
+    timers_arm(&app->timers, &extra->timer, time_add(now, timeout_ns), 0);
 }
 
 void deadline_published(struct op_extra *extra)
 {
-    if (atomic_exchange_explicit(&extra->fired, true, memory_order_acq_rel))                               /* D2 */
-        expire(extra->all, extra->handle, extra->deadline);
-    drop(extra, 1);
+    if ((extra->has & EXTRA_TIMER) != 0 && mark(extra, EXTRA_FIRED))                                       /* D2 */
+        expire(extra);
+    extra_drop(extra);
 }
 
 void deadline_over(struct op_extra *extra)
 {
+    if ((extra->has & EXTRA_IDLE) != 0)
+        (void)mark(extra, EXTRA_OVER);                                                                     /* D3 */
     (void)timers_disarm(&extra->all->app->timers, &extra->timer);
-}
-
-void deadline_free(struct op_extra *extra)
-{
-    drop(extra, 1);
 }

@@ -40,7 +40,7 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
 void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
 {
     if (op->extra != NULL)
-        deadline_free(op->extra);
+        extra_free(op->extra);
     if ((traits_of(op) & OP_RAN) == 0)
         return;
     memory_free(&all->app->memory, cold->stream, stream_bytes(traits_of(op) & OP_WINDOW));
@@ -248,7 +248,7 @@ static void deliver_final(struct delivery *d)
     weir_result on_stack, *r;
     bool acks_later = op_acks_later(d->word, d->traits), pull = op_has(d->word, OP_PULL);
     if (d->op->extra != NULL)
-        deadline_over(d->op->extra);
+        extra_over(d->op->extra);
     /* what outlives the callback lies in the stream, which such an operation has from its start */
     r = fill(d, pull ? &d->cold->stream->final : acks_later ? &d->cold->stream->result : &on_stack);
     fill_outcome(d, r);
@@ -278,7 +278,7 @@ void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
     r.op.bits = value;
     r.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                       /* E1 */
     if (op->extra != NULL)
-        deadline_over(op->extra);
+        extra_over(op->extra);
     uint64_t before = account_enter(c->account, value);
     if (kind->on_result != NULL)
         kind->on_result(&r, op->ctx);
@@ -288,7 +288,7 @@ void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
     (void)op_retire(&op->slot, now);                           /* T17 */
     c->unruns++;
     if (op->extra != NULL)
-        deadline_free(op->extra);
+        extra_free(op->extra);
     c->freed |= UINT64_C(1) << bit;
     c->left++;
 }

@@ -29,6 +29,17 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
         session_out((struct session *)slots_at(&ref->all->table, handle_slot(handle)), 1);
 }
 
+void op_cancel_named(struct sessions *all, uint64_t handle, uint32_t reason, int64_t since)
+{
+    struct op_ref ref = { .all = all, .index = handle_slot(handle) };
+    struct op_change change;
+    ref.op = (struct op *)slots_at(&all->ops, ref.index);
+    ref.group = group_of(&all->ops, ref.index);
+    latency_stamp_one(ref.op, handle, since);
+    if (op_move_at(&ref.op->slot, handle, op_cancel, reason, &change) == WEIR_OK)
+        op_follow(&ref, &change);
+}
+
 static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
 {
     struct op_ref ref;

@@ -92,14 +92,14 @@ void look_at(struct chunk *c, struct group *group, uint32_t bit)
     uint32_t may = c->may;
     for (bool ran = false;;) {
         uint64_t word = atomic_load_explicit(&op->slot.word, memory_order_acquire);     /* E1..E5, as op_move */
-        uint32_t steps = op_steps(word) & may;
+        uint32_t traits = traits_of(op), steps = op_steps_of(word, traits) & may;
         if ((steps & (OP_STEP_DELIVER | OP_STEP_DROP)) != 0)
             (void)take(c, group, bit);
         else if ((steps & OP_STEP_HOOK) != 0) {
             call_hook(c, group, bit);
             may |= OP_STEP_DELIVER | OP_STEP_DROP;             /* the hook may be all that held the final back */
         } else if ((steps & OP_STEP_RUN) != 0 && !ran) {
-            run(c, group, bit);
+            ((traits & OP_FOREIGN) != 0 ? run_elsewhere : run)(c, group, bit, op_value(c, group, bit, word).bits);
             ran = true;
         } else
             break;
@@ -111,8 +111,7 @@ void look_at_once(struct chunk *c, struct group *group, uint32_t bit)
 {
     uint32_t before = c->steps;
     look_at(c, group, bit);
-    uint64_t word = atomic_load_explicit(&group_op(group, bit)->slot.word, memory_order_acquire);   /* as in look_at */
-    if (c->steps == before || op_steps(word) == 0)
+    if (c->steps == before || !look_wants_more(group, UINT64_C(1) << bit))
         return;
     roster_mark(group, UINT64_C(1) << bit);
     session_wake_lane(group, c->session->all);
@@ -130,7 +129,8 @@ bool look_wants_more(struct group *group, uint64_t bits)
 {
     while (bits != 0) {
         struct op *op = group_op(group, (uint32_t)__builtin_ctzll(bits));
-        if (op_steps(atomic_load_explicit(&op->slot.word, memory_order_acquire)) != 0)  /* as in look_at */
+        uint64_t word = atomic_load_explicit(&op->slot.word, memory_order_acquire);     /* as in look_at */
+        if (op_steps_of(word, traits_of(op)) != 0)
             return true;
         bits &= bits - 1;
     }

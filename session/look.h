@@ -11,6 +11,7 @@
 #ifndef SESSION_LOOK_H
 #define SESSION_LOOK_H
 
+#include "session/extra.h"
 #include "session/session.h"
 #include "session/window.h"
 
@@ -74,17 +75,11 @@ void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t co
 /* What was given with the template; before that changes. */
 void count_unruns(struct chunk *c);
 
-/* deadline.c. make: NULL, no memory; unmake: it was not armed. arm: before T1, and published after it. over: by who
- * delivers the final. free: the slot is free. */
-struct op_extra *deadline_make(struct sessions *all);
-void deadline_unmake(struct op_extra *extra);
-void deadline_arm(struct op_extra *extra, uint64_t handle, int64_t timeout_ns);
-void deadline_published(struct op_extra *extra);
-void deadline_over(struct op_extra *extra);
-void deadline_free(struct op_extra *extra);
-
 /* hook.c: a cancel has made the hook due. */
 void call_hook(struct chunk *c, struct group *group, uint32_t bit);
+
+/* handle.c: a cancel by the library, asked for at that time, of whatever operation the handle names. */
+void op_cancel_named(struct sessions *all, uint64_t handle, uint32_t reason, int64_t since);
 
 /* handle.c: what follows a step of a thread that looks at nothing itself. The operation may be over already. */
 void op_follow(struct op_ref *ref, const struct op_change *change);
@@ -100,8 +95,12 @@ struct weir_task {
     bool told;                                                 /* a poll has said that it is cancelled */
 };
 
-/* run.c: QUEUED: call the work function, and deliver at once what is ready then. */
-void run(struct chunk *c, struct group *group, uint32_t bit);
+/* run.c: QUEUED: call the work function, and deliver at once what is ready then. value: the operation's, so that it is
+ * no other life's, which may have to run elsewhere. */
+void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);
+
+/* run.c: QUEUED, WANT, and to be run in a queue of the caller's: send it there. */
+void run_elsewhere(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);
 
 /* deliver.c: the window of an operation's cold row; NULL: no memory. Whoever may write there calls it. */
 struct op_stream *stream_of(const struct memory *memory, struct op *op, struct op_cold *cold);

@@ -19,6 +19,7 @@
  *   T15 next enter, take, exit        the pulling thread: +WAITER, acknowledges; PENDING - 1 +UNACKED; -WAITER
  *   T16 abandon   the close           -> ABANDONED -HANDLE -UNACKED -TOKEN; refused while a hook or a callback runs
  *   T17 retire    a worker            sealed DECIDED -> FREE by a store, when nobody else may change the word any more
+ *   T18 sent      a worker            -STACK, RUNNING -> QUEUED: it claimed only to send a job to the caller's queue
  *
  * Orders. Every compare-and-swap is acq_rel, so each step sees everything that the steps before it published:
  *   E1 T1 -> T2    E2 T5, T7 -> T11, T15    E3 T3 -> T2    E4 T12, T13 -> T11    E5 T3, T7 -> T11    E6 T4 -> T10, poll
@@ -50,13 +51,14 @@ static inline uint64_t op_decided(uint64_t w)
     return op_with_phase(w & ~(uint64_t)(OP_TOKEN | OP_HOOK_SET | OP_WANT), OP_DECIDED);
 }
 
-/* The window has shrunk: whoever waits for room is called again (R7). */
+/* The window has shrunk: whoever waits for room is called again (R7). WANT stays until the claim: it says that room is
+ * why (foreign.h). */
 static inline uint64_t op_with_room(uint64_t w)
 {
     bool waits = op_phase(w) == OP_PARKED || op_phase(w) == OP_DEFERRED;
     if (!waits || !op_has(w, OP_WANT) || op_reason(w) != 0)
         return w;
-    return op_with_phase(w & ~(uint64_t)OP_WANT, OP_QUEUED);
+    return op_with_phase(w, OP_QUEUED);
 }
 
 /* The last touch frees. Every step that takes something away ends here. */
@@ -106,6 +108,25 @@ static inline weir_status op_return(uint64_t old, uint32_t traits, uint64_t *new
     weir_assert(op_has(old, OP_STACK));
     uint64_t w = old & ~(uint64_t)OP_STACK;
     *new = op_phase(w) == OP_RUNNING ? op_returned(w, traits) : op_settled(w);
+    return WEIR_OK;
+}
+
+/* The work gave a detail and was abandoned: nobody else will look at that. */
+static inline bool op_keeps_detail(uint64_t w, uint32_t traits)
+{
+    return (traits & OP_DETAILED) != 0 && op_phase(w) >= OP_ABANDONED;
+}
+
+/* T18, in place of T3, by who claimed and did not call the work. If a cancel came between, as T3.
+ * CANCELED: see op_return_and_take. */
+static inline weir_status op_sent(uint64_t old, uint32_t traits, uint64_t *new)
+{
+    weir_assert(op_has(old, OP_STACK));
+    if (op_keeps_detail(old, traits))
+        return WEIR_CANCELED;
+    if (op_phase(old) != OP_RUNNING || op_reason(old) != 0)
+        return op_return(old, traits | OP_AGAIN, new);
+    *new = op_with_phase(old & ~(uint64_t)(OP_STACK | OP_WANT), OP_QUEUED);
     return WEIR_OK;
 }
 
@@ -167,7 +188,7 @@ static inline weir_status op_hold_to_post(uint64_t old, uint32_t traits, uint64_
     if (op_has(old, OP_HOLD))
         return WEIR_BUSY;
     if (op_held(old) >= (traits & OP_WINDOW)) {
-        *new = old | OP_WANT;
+        *new = op_phase(old) == OP_QUEUED ? old : old | OP_WANT;        /* it will be called anyhow */
         return WEIR_AGAIN;
     }
     *new = old | OP_HOLD;
@@ -184,7 +205,7 @@ static inline weir_status op_commit_post(uint64_t old, uint32_t traits, uint64_t
         *new = op_settled(w);
         return WEIR_CANCELED;
     }
-    *new = (w + OP_PENDING_ONE) & ~(uint64_t)OP_WANT;
+    *new = (w + OP_PENDING_ONE) & ~(uint64_t)(op_phase(w) == OP_QUEUED ? 0 : OP_WANT);
     return WEIR_OK;
 }
 
@@ -460,15 +481,16 @@ static inline weir_status op_sweep(uint64_t old, uint32_t arg, uint64_t *new)
 
 /* T3 and T11 in one, for the worker whose work has returned: most finals are ready in that moment. OK: taken. BUSY:
  * nothing to take now. CANCELED, and nothing changed: the work gave a detail, and was abandoned, so nobody else will
- * look at that; take it back, and return again without OP_DETAILED. */
+ * look at that; take it back, and return again without OP_DETAILED. In a queue of the caller's it does not take: the
+ * queue is not for results. */
 static inline weir_status op_return_and_take(uint64_t old, uint32_t traits, uint64_t *new)
 {
     uint64_t w = old;
-    if ((traits & OP_DETAILED) != 0 && op_phase(old) >= OP_ABANDONED)
+    if (op_keeps_detail(old, traits))
         return WEIR_CANCELED;
     (void)op_return(old, traits, &w);
     *new = w;
-    return op_take(w, traits & ~(uint32_t)OP_AGAIN, new);
+    return (traits & OP_FOREIGN) != 0 ? WEIR_BUSY : op_take(w, traits & ~(uint32_t)OP_AGAIN, new);
 }
 
 #endif

@@ -102,6 +102,7 @@ static_assert(OP_DECIDED < OP_ABANDONED && OP_ABANDONED < OP_DONE && OP_DEFERRED
 /* What a step must know of the operation besides its word: fixed at its start, and for T3 and T6 what is asked. */
 enum op_traits {
     OP_WINDOW = OP_WINDOW_MAX,                                 /* the low bits: the window, 1.. */
+    OP_IDLE = 1 << 10,                                         /* its deadline counts from posts and progress */
     OP_DETAILED = 1 << 9,                                      /* set before T3, T7: the final has a detail (op.h) */
     OP_MANUAL = 1 << 16,                                       /* results are acknowledged by number */
     OP_DROPS = 1 << 17,                                        /* the kind has a drop function */
@@ -199,6 +200,14 @@ static inline uint32_t op_steps(uint64_t w)
     uint32_t hook = op_has(w, OP_HOOK_SET) && op_reason(w) != 0 && live ? OP_STEP_HOOK : 0;
     uint32_t run = op_phase(w) == OP_QUEUED ? OP_STEP_RUN : 0;
     return hook | run | (op_has(w, OP_PULL) ? op_steps_pull(w) : op_steps_push(w));
+}
+
+/* The same of an operation with these traits. What runs in a queue of the caller's, a worker that looks at the session
+ * only sends there, when room has come, which WANT says (foreign.h). */
+static inline uint32_t op_steps_of(uint64_t w, uint32_t traits)
+{
+    bool elsewhere = (traits & OP_FOREIGN) != 0 && !op_has(w, OP_WANT);
+    return op_steps(w) & ~(elsewhere ? (uint32_t)OP_STEP_RUN : 0);
 }
 
 /* A set of enum op_duties. Who goes on looking at the operation himself may ignore OP_LOOK. */

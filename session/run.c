@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run.c - the work function's call, and what it may do inside it */
-#include "session/look.h"
+#include "session/foreign.h"
 
 #include "core/verify.h"
 
@@ -48,14 +48,18 @@ static void returned(struct chunk *c, struct group *group, uint32_t bit, struct 
     if ((op_duties(change->old, change->new) & OP_FREED) != 0)
         op_free_rest(c->session->all, op, cold_of(c->ops, group, bit));
     chunk_note(c, group, bit, change->old, change->new);
+    if ((traits & OP_FOREIGN) != 0 && op_steps_of(change->new, traits) != 0) {          /* not for this queue */
+        roster_mark(group, UINT64_C(1) << bit);
+        session_wake_lane(group, c->session->all);
+    }
 }
 
-/* T3. Of work that was abandoned this thread is the last to know a detail. */
-static weir_status take_return(struct chunk *c, struct group *group, uint32_t bit, uint32_t *traits,
+/* T3, or T18. Of work that was abandoned this thread is the last to know a detail. */
+static weir_status take_return(struct chunk *c, struct group *group, uint32_t bit, op_step_fn *step, uint32_t *traits,
                                struct op_change *change)
 {
     struct op *op = group_op(group, bit);
-    weir_status took = op_move(&op->slot, op_return_and_take, *traits, change);
+    weir_status took = op_move(&op->slot, step, *traits, change);
     if (took != WEIR_CANCELED)
         return took;
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1: T2 */
@@ -64,7 +68,7 @@ static weir_status take_return(struct chunk *c, struct group *group, uint32_t bi
     if (kind->drop != NULL && detail != NULL)
         kind->drop(detail, size);
     *traits &= ~(uint32_t)OP_DETAILED;
-    return op_move(&op->slot, op_return_and_take, *traits, change);
+    return op_move(&op->slot, step, *traits, change);
 }
 
 /* AGAIN, and nothing was called: a cancel of all came before the claim, so the library decides. */
@@ -91,16 +95,50 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
     return status;
 }
 
-void run(struct chunk *c, struct group *group, uint32_t bit)
+/* Its record, which the caller holds as the job; NULL: it is not in a queue of the caller's. If the work may be called
+ * again, it keeps its place there. */
+static struct op_foreign *foreign_of(struct op *op, uint32_t traits)
+{
+    if ((traits & OP_FOREIGN) == 0)
+        return NULL;
+    struct op_foreign *foreign = extra_foreign(op->extra);
+    /* relaxed: TOKEN is this thread's to set */
+    bool deferred = op_has(atomic_load_explicit(&op->slot.word, memory_order_relaxed), OP_TOKEN);
+    if (deferred || (traits & OP_AGAIN) != 0)
+        foreign_keep_place(foreign);
+    return foreign;
+}
+
+void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
 {
     struct op *op = group_op(group, bit);
     struct op_change change;
-    if (op_move(&op->slot, op_claim, 0, &change) != WEIR_OK)
+    if (op_move_at(&op->slot, value, op_claim, 0, &change) != WEIR_OK)
         return;
     weir_status status = call_work(c, group, op, bit, op_has(change.new, OP_TOKEN));
     uint32_t traits = traits_of(op) | (status == WEIR_AGAIN ? (uint32_t)OP_AGAIN : 0);
-    weir_status took = take_return(c, group, bit, &traits, &change);
+    struct op_foreign *foreign = foreign_of(op, traits);
+    weir_status took = take_return(c, group, bit, op_return_and_take, &traits, &change);
     returned(c, group, bit, &change, took, traits);
+    if (foreign != NULL && op_phase(change.new) == OP_QUEUED)
+        foreign_send(foreign);
+}
+
+/* The claim keeps the operation, and so its record, while that is taken hold of. */
+void run_elsewhere(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
+{
+    struct op *op = group_op(group, bit);
+    struct op_change change;
+    if (op_move_at(&op->slot, value, op_claim, 0, &change) != WEIR_OK)
+        return;
+    struct op_extra *extra = op->extra;
+    uint32_t traits = traits_of(op);
+    extra_hold(extra);
+    (void)take_return(c, group, bit, op_sent, &traits, &change);
+    returned(c, group, bit, &change, WEIR_BUSY, traits);
+    if (op_phase(change.new) == OP_QUEUED)
+        foreign_send(extra_foreign(extra));
+    extra_drop(extra);
 }
 
 /* ---- inside ---- */
@@ -116,6 +154,13 @@ weir_reason weir_task_cancelled(const weir_task *task)
         told(mine);
     }
     return (weir_reason)reason;
+}
+
+/* The record is there until the slot is free, which STACK keeps it from. */
+static void touch(weir_task *task)
+{
+    if ((traits_of(task->op) & OP_IDLE) != 0)
+        deadline_touch(task->op->extra);
 }
 
 /* The entry is written only if there is room for it; nobody but this thread takes room away. */
@@ -146,8 +191,10 @@ weir_status weir_task_post(weir_task *task, void *data, size_t size)
     if (stream == NULL)
         return WEIR_NO_MEMORY;
     weir_status status = post(task, &stream->window, (struct window_item){ data, size }, &change);
-    if (status == WEIR_OK)
+    if (status == WEIR_OK) {
         window_posted(&stream->window);
+        touch(task);
+    }
     uint32_t duties = op_duties(change.old, change.new);
     if ((duties & OP_WAKE) != 0)
         event_post(&task->group->pulled);
@@ -167,6 +214,7 @@ weir_status weir_task_progress(weir_task *task, uint64_t done, uint64_t total)
         return WEIR_CANCELED;
     if (!task->deferred && (traits_of(task->op) & OP_DETAILED) == 0)
         cold_say(task->cold, done, total);                     /* else K is the token's, or the detail's */
+    touch(task);
     return WEIR_OK;
 }
 

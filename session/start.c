@@ -1,8 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* start.c - weir_op_start: everything that can fail, then one store that publishes (T1) */
-#include "session/look.h"
+/* start.c - weir_op_start: everything that can fail, then one store that publishes (T1)
+ *
+ *   what is taken                   refused by                       given back, in reverse, if a later one is refused
+ *   a place in the session (G1)     CLOSED, LIMIT, STALE             session_out
+ *   a record (extra.h)              NO_MEMORY                        extra_unmake
+ *   a place in the caller's queue   FULL, CLOSED, STALE, SHUTDOWN    foreign_unreserve
+ *   a slot                          NO_MEMORY, LIMIT                 roster_give
+ *   a stream, if results are kept   NO_MEMORY
+ *
+ * Nothing of this is seen by anybody before T1, and nothing after T1 can fail.
+ */
+#include "session/foreign.h"
 
 static const weir_op_options defaults = { .size = sizeof(defaults) };
+
+/* What a start is told, and what it has taken so far. */
+struct start {
+    struct session *s;
+    uint64_t session;                                          /* its handle, as the caller has it */
+    const weir_kind *kind;
+    void *ctx;
+    const weir_op_options *options;
+    const void *site;
+    int64_t timeout_ns;
+    uint32_t epoch, lane, traits;
+    struct op_extra *extra;                                    /* NULL: it needs none */
+    struct group *group;
+    struct op *op;
+    uint32_t index;
+    uint64_t value;                                            /* the operation's */
+};
 
 static weir_status check(const weir_kind *kind, const weir_op_options *options, const weir_op *out)
 {
@@ -18,82 +45,175 @@ static bool manual(const weir_kind *kind)
     return (kind->flags & WEIR_MANUAL_ACK) != 0 && kind->on_result != NULL;
 }
 
-static uint32_t traits_from(const weir_kind *kind)
+static uint32_t traits_from(const weir_kind *kind, bool elsewhere, bool idle)
 {
     uint32_t traits = kind->window != 0 ? kind->window : 1;
     traits |= manual(kind) ? (uint32_t)OP_MANUAL : 0;
     traits |= (kind->flags & WEIR_DISCARD_ON_CANCEL) != 0 ? (uint32_t)OP_DISCARDS : 0;
+    traits |= elsewhere ? (uint32_t)OP_FOREIGN : 0;
+    traits |= idle ? (uint32_t)OP_IDLE : 0;
     return traits | (kind->drop != NULL ? (uint32_t)OP_DROPS : 0);
 }
 
-static void fill(struct op *op, const weir_kind *kind, void *ctx, const weir_op_options *options, uint32_t epoch,
-                 struct op_extra *extra, const void *site, uint32_t now_ms)
+/* ---- what is taken ---- */
+
+/* Where it runs, and how long. */
+static weir_status place(struct start *st)
 {
+    const weir_queue queue = st->options->queue;
+    st->timeout_ns = st->options->timeout_ns != 0 ? st->options->timeout_ns : st->s->timeout_ns;
+    bool idle = st->timeout_ns != WEIR_FOREVER && (st->kind->flags & WEIR_IDLE_TIMEOUT) != 0;
+    bool elsewhere = queue.bits != 0 && !queue_is_lane(queue);
+    st->traits = traits_from(st->kind, elsewhere, idle);
+    st->lane = st->options->lane != WEIR_NORMAL ? st->options->lane
+             : (st->kind->flags & WEIR_BLOCKS) != 0 ? WEIR_BLOCKING : WEIR_NORMAL;
+    if (queue.bits == 0)
+        return WEIR_OK;
+    const struct app *app = st->s->all->app;
+    if (!handle_is_plausible(queue.bits, HANDLE_QUEUE) || handle_app(queue.bits) != app->place.index)
+        return WEIR_INVALID;
+    if (elsewhere)
+        return WEIR_OK;
+    st->lane = handle_slot(queue.bits);
+    return handle_generation(queue.bits) == app->place.generation ? WEIR_OK : WEIR_STALE;
+}
+
+static weir_status take_record(struct start *st)
+{
+    bool elsewhere = (st->traits & OP_FOREIGN) != 0;
+    uint32_t has = (st->timeout_ns != WEIR_FOREVER ? (uint32_t)EXTRA_TIMER : 0)
+                 | ((st->traits & OP_IDLE) != 0 ? (uint32_t)EXTRA_IDLE : 0) | (elsewhere ? (uint32_t)EXTRA_JOB : 0);
+    if (has == 0)
+        return WEIR_OK;
+    struct op_extra *extra = extra_make(st->s->all, has);
+    if (extra == NULL)
+        return WEIR_NO_MEMORY;
+    if (elsewhere) {
+        weir_status status = foreign_reserve(extra_foreign(extra), st->options->queue);
+        if (status != WEIR_OK) {
+            extra_unmake(extra);
+            return status;
+        }
+        st->lane = foreign_lane(extra_foreign(extra));         /* there its results are delivered */
+    }
+    st->extra = extra;
+    return WEIR_OK;
+}
+
+static void give_record(struct start *st)
+{
+    if ((st->traits & OP_FOREIGN) != 0)
+        foreign_unreserve(extra_foreign(st->extra));
+    extra_unmake(st->extra);
+}
+
+static void fill(struct start *st)
+{
+    struct op *op = st->op;
     /* relaxed, all: T1 publishes them; atomics for readers with an old handle */
-    atomic_store_explicit(&op->kind, kind, memory_order_relaxed);
-    atomic_store_explicit(&op->tag, options->tag, memory_order_relaxed);
-    atomic_store_explicit(&op->traits, traits_from(kind), memory_order_relaxed);
-    op->ctx = ctx;
-    atomic_store_explicit(&op->epoch, epoch, memory_order_relaxed);
-    op->extra = extra;
-    atomic_store_explicit(&op->site, site, memory_order_relaxed);
-    atomic_store_explicit(&op->started_ms, now_ms, memory_order_relaxed);
+    atomic_store_explicit(&op->kind, st->kind, memory_order_relaxed);
+    atomic_store_explicit(&op->tag, st->options->tag, memory_order_relaxed);
+    atomic_store_explicit(&op->traits, st->traits, memory_order_relaxed);
+    op->ctx = st->ctx;
+    atomic_store_explicit(&op->epoch, st->epoch, memory_order_relaxed);
+    op->extra = st->extra;
+    atomic_store_explicit(&op->site, st->site, memory_order_relaxed);
+    atomic_store_explicit(&op->started_ms, clock_coarse_ms(&st->s->all->app->clock), memory_order_relaxed);
 }
 
 /* Results that are fetched, or acknowledged by number, outlive their delivery, the final too: so there is room for them
  * from the start, when that can still be refused. */
-static bool make_stream(struct session *s, struct op *op, struct op_cold *cold)
+static bool take_stream(struct start *st)
 {
-    cold_begin(op, cold);
-    return stream_of(&s->all->app->memory, op, cold) != NULL;
+    if (st->kind->on_result != NULL && !manual(st->kind))
+        return true;
+    struct op_cold *cold = slots_cold(&st->s->all->ops, st->index);
+    cold_begin(st->op, cold);
+    if (manual(st->kind))
+        ack_begin(&cold->ack, handle_generation(st->value));
+    return stream_of(&st->s->all->app->memory, st->op, cold) != NULL;
 }
 
-/* The caller is inside the session for the new operation. From T1 on that may end, and the session with it; what is
- * touched afterwards is type-stable, and compared by generation: a mark that comes late marks nothing. */
-static weir_status start(struct session *s, uint64_t session, uint32_t lane, const weir_kind *kind, void *ctx,
-                         const weir_op_options *options, uint32_t epoch, const void *site, weir_op *out)
+static weir_status take_slot(struct start *st)
 {
-    uint32_t index;
-    struct app *app = s->all->app;
-    struct op_extra *extra = NULL;
-    int64_t timeout_ns = options->timeout_ns != 0 ? options->timeout_ns : s->timeout_ns;
-    if (timeout_ns != WEIR_FOREVER && (extra = deadline_make(s->all)) == NULL)
-        return WEIR_NO_MEMORY;
-    weir_status status = roster_take(&s->lanes[lane].roster, &index);
+    struct sessions *all = st->s->all;
+    weir_status status = roster_take(&st->s->lanes[st->lane].roster, &st->index);
+    if (status != WEIR_OK)
+        return status;
+    st->group = group_of(&all->ops, st->index);
+    st->op = group_op(st->group, st->index % GROUP_SLOTS);
+    uint64_t word = atomic_load_explicit(&st->op->slot.word, memory_order_relaxed);     /* ours */
+    st->value = handle_make(HANDLE_OP, all->app->place.index, st->index, slot_word_generation(word));
+    fill(st);
+    if (take_stream(st))
+        return WEIR_OK;
+    roster_give(&all->ops, st->group, group_bit(st->index));
+    return WEIR_NO_MEMORY;
+}
+
+/* ---- from T1 on ----
+ * The operation may end at once, and the session with it; what is touched is type-stable, and compared by generation: a
+ * mark that comes late marks nothing. The record is held by the starter. */
+
+/* A session's worker has to look. */
+static void wake(struct start *st)
+{
+    struct session_lane *lane = &st->s->lanes[st->lane];
+    if (node_schedule(&lane->node, handle_generation(st->session)))
+        app_push(st->s->all->app, st->lane, &lane->job);
+}
+
+/* The sweep may have been here before T1. True: it was, and the final is the session's workers'. */
+static bool cancel_if_swept(struct start *st)
+{
+    struct op_change change;
+    uint32_t reason = cancel_applies(&st->s->cancel, st->epoch);
+    if (reason != 0)
+        latency_stamp_all(st->s, st->op);
+    return reason != 0 && op_move_at(&st->op->slot, st->value, op_cancel, reason, &change) == WEIR_OK;
+}
+
+static void hand_to_session(struct start *st)
+{
+    roster_mark(st->group, group_bit(st->index));                                       /* K3, with the sweep */
+    if (st->extra != NULL)
+        deadline_published(st->extra);
+    (void)cancel_if_swept(st);
+    wake(st);
+}
+
+/* Nobody of the session has to look yet; K3 is the ready map's read-modify-write all the same. */
+static void hand_to_queue(struct start *st)
+{
+    (void)atomic_fetch_or_explicit(&st->group->leaf[ROSTER_READY], 0, memory_order_acq_rel);               /* K3 */
+    foreign_send_first(extra_foreign(st->extra));
+    deadline_published(st->extra);
+    if (cancel_if_swept(st)) {
+        roster_mark(st->group, group_bit(st->index));
+        wake(st);
+    }
+}
+
+static weir_status start(struct start *st, weir_op *out)
+{
+    weir_status status = place(st);
+    if (status != WEIR_OK || (status = take_record(st)) != WEIR_OK)
+        return status;
+    status = take_slot(st);
     if (status != WEIR_OK) {
-        deadline_unmake(extra);
+        if (st->extra != NULL)
+            give_record(st);
         return status;
     }
-    struct group *group = group_of(&s->all->ops, index);
-    struct op *op = group_op(group, index % GROUP_SLOTS);
-    fill(op, kind, ctx, options, epoch, extra, site, clock_coarse_ms(&app->clock));
-    uint32_t generation = slot_word_generation(atomic_load_explicit(&op->slot.word, memory_order_relaxed)); /* ours */
-    uint64_t value = handle_make(HANDLE_OP, s->all->app->place.index, index, generation);
-    struct op_cold *cold = slots_cold(&s->all->ops, index);
-    bool keeps = kind->on_result == NULL || manual(kind);
-    if (keeps && !make_stream(s, op, cold)) {
-        roster_give(&s->all->ops, group, group_bit(index));
-        deadline_unmake(extra);
-        return WEIR_NO_MEMORY;
-    }
-    if (manual(kind))
-        ack_begin(&cold->ack, generation);
     if (out != NULL)
-        out->bits = value;
-    if (extra != NULL)
-        deadline_arm(extra, value, timeout_ns);
-    op_publish(&op->slot, out != NULL, kind->on_result == NULL);                        /* T1, E1 */
-    roster_mark(group, group_bit(index));                                               /* K3, with the sweep */
-    if (extra != NULL)
-        deadline_published(extra);
-    uint32_t reason = cancel_applies(&s->cancel, epoch);
-    struct op_change change;
-    if (reason != 0) {                                         /* the sweep may have been here before T1 */
-        latency_stamp_all(s, op);
-        (void)op_move_at(&op->slot, value, op_cancel, reason, &change);
+        out->bits = st->value;
+    if (st->extra != NULL) {
+        st->extra->handle = st->value;
+        if (st->timeout_ns != WEIR_FOREVER)
+            deadline_arm(st->extra, st->timeout_ns);
     }
-    if (node_schedule(&s->lanes[lane].node, handle_generation(session)))
-        app_push(app, lane, &s->lanes[lane].job);
+    op_publish(&st->op->slot, out != NULL, st->kind->on_result == NULL);                /* T1, E1 */
+    ((st->traits & OP_FOREIGN) != 0 ? hand_to_queue : hand_to_session)(st);
     return WEIR_OK;
 }
 
@@ -105,21 +225,21 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
     weir_status status = check(kind, options, out);
     if (status != WEIR_OK || (status = session_find(session.bits, &ref)) != WEIR_OK)
         return status;
-    struct session *s = ref.session;
-    uint32_t epoch = cancel_now(&s->cancel);                   /* before G1: see session_word.h C6 */
+    struct start st = {
+        .s = ref.session, .session = session.bits, .kind = kind, .ctx = ctx, .options = options,
+        .site = __builtin_return_address(0),                   /* S10: where the caller is */
+        .epoch = cancel_now(&ref.session->cancel),             /* before G1: see session_word.h C6 */
+    };
     /* relaxed: fixed from the session's opening on, and if the handle is not this session's, G1 fails */
-    uint32_t live_max = atomic_load_explicit(&s->live_max, memory_order_relaxed);
-    status = session_enter(&s->slot, session.bits, 1, live_max);
+    uint32_t live_max = atomic_load_explicit(&st.s->live_max, memory_order_relaxed);
+    status = session_enter(&st.s->slot, session.bits, 1, live_max);
     if (status == WEIR_OK) {
-        uint32_t lane = options->lane != WEIR_NORMAL ? options->lane
-                      : (kind->flags & WEIR_BLOCKS) != 0 ? WEIR_BLOCKING : WEIR_NORMAL;
-        const void *site = __builtin_return_address(0);        /* S10: where the caller is */
-        status = start(s, session.bits, lane, kind, ctx, options, epoch, site, out);
+        status = start(&st, out);
         if (status != WEIR_OK)
-            session_out(s, 1);
+            session_out(st.s, 1);
     }
     if (status != WEIR_OK && status != WEIR_STALE)
-        stats_refuse(sessions_of(ref.app.app), s, session.bits);
+        stats_refuse(sessions_of(ref.app.app), st.s, session.bits);
     app_leave(&ref.app);
     return status;
 }

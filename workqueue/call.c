@@ -109,6 +109,14 @@ static void run_plain(struct worker *w, struct job *job)
         app_lane_leave(app, lane);
 }
 
+/* In a concurrent queue. It may be gone, or be submitted again, when its function has returned. */
+static void run_operation(struct app *app, struct job *job)
+{
+    struct queue *owner = job->owner;
+    worker_call_user(job->fn, job_public(job), queue_is_aborted(app, owner) ? WEIR_SHUTDOWN : WEIR_OK);
+    queue_leave(app, owner, 1);
+}
+
 void worker_run(struct worker *w, struct job *job)
 {
     switch (job->kind) {
@@ -120,6 +128,9 @@ void worker_run(struct worker *w, struct job *job)
         break;
     case JOB_CLOSED:
         (void)worker_call_last(w, job, WEIR_OK);
+        break;
+    case JOB_OPERATION:
+        run_operation(w->app, job);
         break;
     default:
         run_plain(w, job);

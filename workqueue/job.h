@@ -70,6 +70,7 @@ enum job_kind {
     JOB_FORK,      /* on a fork deque; joined, never cancelled */
     JOB_INTERNAL,  /* the library's own node: no claim, no cancel, may be freed or reused inside its function */
     JOB_CLOSED,    /* the user's job that tells of a queue's end: one call, with WEIR_OK; no cancel */
+    JOB_OPERATION, /* the layer above's, in a queue of the user's: as INTERNAL, but it counts, and is told SHUTDOWN */
 };
 
 struct queue;

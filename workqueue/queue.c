@@ -37,8 +37,7 @@ weir_status queue_enter(struct queue *queue, uint64_t handle)
     return status;
 }
 
-/* For who keeps the queue alive already: the library's own jobs are outside of limits and gates. */
-static void enter_held(struct queue *queue)
+void queue_stay(struct queue *queue)
 {
     uint64_t old = atomic_fetch_add_explicit(&queue->slot.word, 1, memory_order_relaxed);    /* held: nothing to see */
     weir_assert(queue_word_count(old) != 0 && queue_word_count(old) != QUEUE_COUNT);
@@ -85,7 +84,7 @@ void queue_submit_pump(struct app *app, struct queue *queue)
     if (queue->target == NULL) {
         app_push(app, queue->lane, &queue->pump);
     } else {
-        enter_held(queue->target);
+        queue_stay(queue->target);
         list_push(app, queue->target, &queue->pump);
     }
 }
@@ -135,6 +134,10 @@ static enum pump_answer pump_call(struct worker *w, struct queue *queue, struct 
 {
     if (job->kind == JOB_INTERNAL || job->kind == JOB_CLOSED) {
         worker_run(w, job);
+        return PUMP_OVER;
+    }
+    if (job->kind == JOB_OPERATION) {
+        worker_call_user(job->fn, job_public(job), queue_is_aborted(w->app, queue) ? WEIR_SHUTDOWN : WEIR_OK);
         return PUMP_OVER;
     }
     if (queue_is_aborted(w->app, queue))

@@ -90,6 +90,9 @@ static inline bool queue_word_is_over(uint64_t word)
 /* Takes a reservation back. The job was not dispatched. */
 void queue_unreserve(struct app *app, struct job *job);
 
+/* One more in the queue, outside of its limit and its gate, by who counts in it already. */
+void queue_stay(struct queue *queue);
+
 /* count jobs of the queue are over. The queue may be gone afterwards. */
 void queue_leave(struct app *app, struct queue *queue, uint32_t count);
 

@@ -120,11 +120,21 @@ typedef struct weir_kind {
 
 typedef struct weir_op_options {
     size_t size;
-    weir_queue queue;          /* {0}: the session's own lanes; else the work runs as a job of this queue */
+    weir_queue queue;          /* {0}: the session's own lanes; else the work runs as a job of this queue: see below */
     int64_t timeout_ns;        /* from now, also while it waits (C5); 0: the session's default; WEIR_FOREVER: none */
     uint64_t tag;              /* yours; shows in results and reports */
     uint8_t lane;              /* WEIR_NORMAL, ...; ignored with a queue */
 } weir_op_options;
+
+/* With a queue, every call of the work function is a job of that queue: after WEIR_AGAIN it goes to the queue's end. On
+ * a serial queue the works of several operations run one at a time, in the order of their starts, each seeing what the
+ * one before did (E8). A queue in reply mode is a serial one here; deferred work (R8) does not hold it. A lane's queue
+ * is the lane. Results, hooks and the final do not go through the queue, but run on the lane that it lies over: a
+ * cancelled operation, or a session that closes, does not wait for the queue.
+ *
+ * The operation counts in the queue as one job from its start until its final, also while it is parked or deferred; so
+ * the queue's end waits for it. (After the final of work that has run, until the worker has come back to the queue.) An
+ * aborted queue cancels the operations whose work is to be called, with WEIR_REASON_USER. */
 
 /* ---- operations, from outside ---- */
 
@@ -144,7 +154,9 @@ typedef struct weir_op_options {
  *         WEIR_LIMIT     live_max of the session, or of the application's operations: 2^24 / 64 * 63
  *         WEIR_NO_MEMORY
  *         WEIR_INVALID   @kind without work, or too small; pull with @out NULL; a window, lane or time-out out of range
- *         WEIR_FULL      the queue of the options is bounded, and full
+ *         WEIR_FULL      the queue of the options is bounded, and full; its policy does not matter: an operation is
+ *                        never run by the caller, and a start does not wait
+ *         WEIR_CLOSED, WEIR_STALE, WEIR_SHUTDOWN: also of that queue; WEIR_INVALID: also one of another application
  *         On anything but WEIR_OK nothing was started, nothing will be called.
  */
 WEIR_API WEIR_MUST_USE weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx,
