@@ -40,6 +40,21 @@ void op_cancel_named(struct sessions *all, uint64_t handle, uint32_t reason, int
         op_follow(&ref, &change);
 }
 
+/* A newer epoch: the reason goes into the word first (C6). Late or wrong, it finds another generation. */
+void op_act_on_epoch(struct op_ref *ref, uint64_t value)
+{
+    struct op_change change;
+    /* relaxed: while the word has not changed, it is the operation's session */
+    uint64_t handle = atomic_load_explicit(&ref->group->session, memory_order_relaxed);
+    struct session *s = (struct session *)slots_at(&ref->all->table, handle_slot(handle));
+    /* acquire: T1; the epoch is of this life or the step below is refused */
+    if (s == NULL || !slot_word_matches(atomic_load_explicit(&ref->op->slot.word, memory_order_acquire), value))
+        return;
+    uint32_t reason = cancel_applies(&s->cancel, atomic_load_explicit(&ref->op->epoch, memory_order_relaxed));
+    if (reason != 0 && op_move_at(&ref->op->slot, value, op_cancel, reason, &change) == WEIR_OK)
+        op_follow(ref, &change);
+}
+
 static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
 {
     struct op_ref ref;
@@ -47,7 +62,10 @@ static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
     weir_status status = op_find(op.bits, HANDLE_OP, &ref);
     if (status != WEIR_OK)
         return status;
-    arg |= step == op_cancel ? 0 : traits_of(ref.op);
+    if (step == op_cancel)
+        op_act_on_epoch(&ref, op.bits);
+    else
+        arg |= traits_of(ref.op);
     if (step == op_cancel && latency_is_wanted(ref.op, op.bits))
         latency_stamp_one(ref.op, op.bits, clock_now(&ref.app.app->clock));
     status = op_move_at(&ref.op->slot, op.bits, step, arg, &change);

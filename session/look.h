@@ -84,6 +84,9 @@ void op_cancel_named(struct sessions *all, uint64_t handle, uint32_t reason, int
 /* handle.c: what follows a step of a thread that looks at nothing itself. The operation may be over already. */
 void op_follow(struct op_ref *ref, const struct op_change *change);
 
+/* handle.c: a cancel of all that applies to the operation gets into its word before anything else does (C6). */
+void op_act_on_epoch(struct op_ref *ref, uint64_t value);
+
 /* On the stack of the worker that calls the work function (run.c). */
 struct weir_task {
     struct chunk *c;

@@ -18,28 +18,6 @@ weir_status weir_task_defer(weir_task *task, weir_token *out)
     return status;
 }
 
-static struct session *session_of(struct op_ref *ref)
-{
-    /* relaxed: while a token's call is inside HOLD, or the word has not changed, it is the operation's session */
-    uint64_t handle = atomic_load_explicit(&ref->group->session, memory_order_relaxed);
-    return (struct session *)slots_at(&ref->all->table, handle_slot(handle));
-}
-
-/* A newer epoch: the reason goes into the word first (C6). Late or wrong, it finds another generation. */
-static void act_on_epoch(struct op_ref *ref, uint64_t token)
-{
-    struct op_change change;
-    struct session *s = session_of(ref);
-    /* acquire: T1; the epoch is of this life or the step below is refused */
-    if (s == NULL || !slot_word_matches(atomic_load_explicit(&ref->op->slot.word, memory_order_acquire), token))
-        return;
-    uint32_t reason = cancel_applies(&s->cancel, atomic_load_explicit(&ref->op->epoch, memory_order_relaxed));
-    if (reason != 0)
-        latency_stamp_all(s, ref->op);
-    if (reason != 0 && op_move_at(&ref->op->slot, token, op_cancel, reason, &change) == WEIR_OK)
-        op_follow(ref, &change);
-}
-
 /* Inside HOLD. */
 static weir_status write_item(struct op_ref *ref, struct op_stream **stream, void *data, size_t size)
 {
@@ -87,7 +65,7 @@ weir_status weir_token_post(weir_token token, void *data, size_t size)
     weir_status status = op_find(token.bits, HANDLE_TOKEN, &ref);
     if (status != WEIR_OK)
         return status;
-    act_on_epoch(&ref, token.bits);
+    op_act_on_epoch(&ref, token.bits);
     status = post(&ref, token.bits, data, size);
     app_leave(&ref.app);
     return status;
@@ -102,7 +80,7 @@ weir_status weir_token_complete(weir_token token, weir_status result, void *data
     weir_status status = op_find(token.bits, HANDLE_TOKEN, &ref);
     if (status != WEIR_OK)
         return status;
-    act_on_epoch(&ref, token.bits);
+    op_act_on_epoch(&ref, token.bits);
     /* of another life: refused with it; and while TOKEN is set nobody else gives a detail */
     uint32_t second = data != NULL ? traits_of(ref.op) & OP_DETAILED : 0;
     status = op_move_at(&ref.op->slot, token.bits, op_hold_to_complete, second, &change);
