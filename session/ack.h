@@ -17,9 +17,9 @@
  *
  * Let a thread want number n. It reads the word: some m < n was acknowledged last, n - 1 unless a cancel has discarded
  * results between them; then N3: n was given last; then its N4 turns m into n. The word did not change between, so n
- * was delivered and not acknowledged, and the operation cannot have ended, because n is still missing. A word of another
- * generation fails N4, so the slot's next owner is safe. Numbers are compared by their lower 32 bits: to be fooled a
- * thread would have to sleep through 2^31 results.
+ * was delivered and not acknowledged, and the operation cannot have ended, because n is still missing. A word of
+ * another generation fails N4, so the slot's next owner is safe. Numbers are compared by their lower 32 bits: to be
+ * fooled a thread would have to sleep through 2^31 results.
  */
 #ifndef SESSION_ACK_H
 #define SESSION_ACK_H
