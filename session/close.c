@@ -65,7 +65,7 @@ void session_out(struct session *s, uint32_t count)
 
 void session_cancel_all(struct session *s, uint32_t reason)
 {
-    latency_raise(s, false);
+    latency_raise(s, clock_now(&s->all->app->clock), false);
     cancel_raise(&s->cancel, reason);
     session_ask_sweep(s);
 }
@@ -76,11 +76,11 @@ static enum session_phase phase_of(const struct session *s)
 }
 
 /* K1 before G4: who finds the phase later than DRAINING knows that everything is cancelled. */
-static void cancel_what_drains(struct session *s, uint32_t reason)
+static void cancel_what_drains(struct session *s, uint32_t reason, int64_t now)
 {
     if (phase_of(s) != SESSION_DRAINING)
         return;
-    latency_raise(s, true);
+    latency_raise(s, now, true);
     cancel_raise(&s->cancel, reason);
     if (session_advance(&s->slot, SESSION_CANCELLING))
         session_ask_sweep(s);
@@ -125,7 +125,7 @@ void close_see_to(struct session *s, int64_t now)
 {
     for (uint32_t due; (due = policy_take_due(&s->policy, phase_of(s), now)) != 0;) {
         if ((due & POLICY_CANCEL) != 0)
-            cancel_what_drains(s, WEIR_REASON_SESSION_CLOSED);
+            cancel_what_drains(s, WEIR_REASON_SESSION_CLOSED, now);
         if ((due & POLICY_REPORT) != 0)
             session_ask(s, DRIVE_REPORT);
     }
@@ -160,7 +160,7 @@ static void go_on(struct session *s, const struct close_terms *terms)
     bool at_once = time_is_over(terms->drain_at, terms->now);
     agree(s, terms);
     if (at_once)
-        cancel_what_drains(s, terms->reason);
+        cancel_what_drains(s, terms->reason, terms->now);
     close_see_to(s, terms->now);
     if (!at_once || terms->abandon_at != WEIR_FOREVER || clock_is_manual(&s->all->app->clock))
         alarm_wish(s);                                         /* else there is only the report: rescue.c sees to it */

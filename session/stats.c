@@ -18,10 +18,12 @@ static struct thread_latency *latency_of_thread(const struct sessions *all)
 /* Some have taken so long. */
 static void count(struct session *s, enum latency which, uint64_t ns, uint64_t times)
 {
+    struct session_latency *l = &s->latency;
     histogram_record_many(&latency_of_thread(s->all)->of[which], ns, times);
-    /* relaxed: it counts */
-    atomic_fetch_add_explicit(&s->latency.bucket[which][histogram_coarse_index(ns)], (uint32_t)times,
-                              memory_order_relaxed);
+    /* relaxed, all: they count; whoever opens the session's slot again comes after all who were inside */
+    if ((atomic_load_explicit(&l->used, memory_order_relaxed) & 1U << which) == 0)
+        atomic_fetch_or_explicit(&l->used, 1U << which, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->bucket[which][histogram_coarse_index(ns)], (uint32_t)times, memory_order_relaxed);
 }
 
 static int64_t now_of(const struct session *s)
@@ -38,16 +40,20 @@ static uint64_t passed(int64_t from, int64_t now)
 
 void latency_begin(struct session *s)
 {
+    struct session_latency *l = &s->latency;
     /* relaxed, all: the session's word publishes them */
+    uint32_t used = atomic_load_explicit(&l->used, memory_order_relaxed);
     atomic_store_explicit(&s->barrier_from, WEIR_FOREVER, memory_order_relaxed);
-    for (int which = 0; which < LATENCIES; which++)
+    atomic_store_explicit(&l->barrier_ns, -1, memory_order_relaxed);
+    for (; used != 0; used &= used - 1)
         for (int i = 0; i < WEIR_LATENCY_BUCKETS; i++)
-            atomic_store_explicit(&s->latency.bucket[which][i], 0, memory_order_relaxed);
+            atomic_store_explicit(&l->bucket[__builtin_ctz(used)][i], 0, memory_order_relaxed);
+    atomic_store_explicit(&l->used, 0, memory_order_relaxed);
 }
 
-void latency_raise(struct session *s, bool closes)
+void latency_raise(struct session *s, int64_t now, bool closes)
 {
-    int64_t now = now_of(s), never = WEIR_FOREVER;
+    int64_t never = WEIR_FOREVER;
     /* relaxed, all: K1 publishes the one, leaving (G5) the other, of which the first counts */
     atomic_store_explicit(&s->cancelled_at, now, memory_order_relaxed);
     if (closes)
@@ -123,8 +129,11 @@ void latency_unruns(struct chunk *c, uint32_t finals)
 void latency_complete(struct session *s)
 {
     int64_t from = atomic_load_explicit(&s->barrier_from, memory_order_relaxed);            /* G5 */
-    if (from != WEIR_FOREVER)
-        count(s, LATENCY_BARRIER, passed(from, now_of(s)), 1);
+    if (from == WEIR_FOREVER)
+        return;
+    uint64_t ns = passed(from, now_of(s));
+    histogram_record(&latency_of_thread(s->all)->of[LATENCY_BARRIER], ns);
+    atomic_store_explicit(&s->latency.barrier_ns, (int64_t)ns, memory_order_relaxed);       /* a number for itself */
 }
 
 /* ---- telling ---- */
@@ -162,6 +171,16 @@ static void tell_session_latency(const struct session *s, enum latency which, we
     out->p99_ns = histogram_coarse_percentile(&h, 99);
     out->p999_ns = histogram_coarse_percentile(&h, 99.9);
     out->max_ns = histogram_coarse_percentile(&h, 100);
+}
+
+static void tell_barrier(const struct session *s, weir_latency *out)
+{
+    int64_t ns = atomic_load_explicit(&s->latency.barrier_ns, memory_order_relaxed);        /* a number for itself */
+    *out = (weir_latency){ .count = ns >= 0 };
+    if (ns < 0)
+        return;
+    out->p50_ns = out->p90_ns = out->p99_ns = out->p999_ns = out->max_ns = (uint64_t)ns;
+    out->bucket[histogram_coarse_index((uint64_t)ns)] = 1;
 }
 
 static void count_state(const struct live_op *live, void *ctx)
@@ -214,7 +233,7 @@ static void tell_session(struct session *s, weir_stats *stats)
     tell_counts(&sums, stats);
     tell_session_latency(s, LATENCY_SEEN, &stats->cancel_seen);
     tell_session_latency(s, LATENCY_FINAL, &stats->cancel_final);
-    tell_session_latency(s, LATENCY_BARRIER, &stats->cancel_barrier);
+    tell_barrier(s, &stats->cancel_barrier);
 }
 
 static void tell_app(struct sessions *all, weir_stats *stats)

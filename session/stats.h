@@ -26,7 +26,7 @@
  * Abandoned operations whose work never looked do not count there.
  *
  * The application's histograms are log-linear (core/histogram.h), one set for each worker of the lanes and one for all
- * other threads, added up by who asks. A session has powers of two, 384 bytes of counters.
+ * other threads, added up by who asks. A session has powers of two, 256 bytes of counters.
  */
 #ifndef SESSION_STATS_H
 #define SESSION_STATS_H
@@ -49,8 +49,11 @@ enum latency { LATENCY_SEEN, LATENCY_FINAL, LATENCY_BARRIER, LATENCIES };
 
 static_assert((int)HISTOGRAM_COARSE_BUCKETS == (int)WEIR_LATENCY_BUCKETS, "the public buckets are the coarse ones");
 
+/* The barrier of a session is one: not a histogram, and -1 until there is one. */
 struct session_latency {
-    _Atomic uint32_t bucket[LATENCIES][WEIR_LATENCY_BUCKETS];  /* A */
+    _Atomic uint32_t bucket[LATENCY_BARRIER][WEIR_LATENCY_BUCKETS]; /* A */
+    _Atomic uint32_t used;                                     /* A: bit per histogram that is not empty */
+    _Atomic int64_t barrier_ns;                                /* A */
 };
 
 struct thread_latency {
@@ -89,7 +92,7 @@ void stats_refuse(struct sessions *all, struct session *s, uint64_t handle);
 void latency_begin(struct session *s);
 
 /* A cancel of all is about to be raised, perhaps by a close. The caller is inside. */
-void latency_raise(struct session *s, bool closes);
+void latency_raise(struct session *s, int64_t now, bool closes);
 
 /* Before T4: a cancel of one, since then; and a cancel of all that is acted on. */
 void latency_stamp_one(struct op *op, uint64_t handle, int64_t since);

@@ -297,6 +297,25 @@ static void what_ends_by_itself_has_no_latency(void **unused)
     assert_int_equal(stats.cancel_barrier.count, 1);
 }
 
+/* Sessions come to slots that others have left: here to the same one in the end. */
+static void a_session_begins_with_nothing(void **unused)
+{
+    (void)unused;
+    for (int round = 0; round < 3; round++) {
+        struct probe busy;
+        weir_stats stats = session_stats_now();
+        assert_int_equal(stats.cancel_seen.count + stats.cancel_final.count + stats.cancel_barrier.count, 0);
+        assert_int_equal(stats.accepted + stats.cancelled + stats.completed, 0);
+        probe_hold(&busy, session);
+        start_closed(&ends, NULL);
+        struct closing closing = CLOSING_INIT;
+        assert_ok(weir_session_close(session, closing_done, &closing));
+        probe_release(&busy);
+        closing_wait(&closing, session);
+        session = session_open_with(app, NULL);
+    }
+}
+
 /* ---- counts ---- */
 
 static void states_and_classes_are_counted_per_session_and_for_the_application(void **unused)
@@ -392,6 +411,7 @@ int main(void)
         STEPPED(a_deadline_counts_from_its_expiry),
         STEPPED(a_close_counts_every_final_and_one_barrier),
         STEPPED(what_ends_by_itself_has_no_latency),
+        STEPPED(a_session_begins_with_nothing),
         STEPPED(states_and_classes_are_counted_per_session_and_for_the_application),
         STEPPED(items_are_counted),
         STEPPED(a_refused_start_is_counted),
