@@ -28,11 +28,12 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
     uint32_t window = traits_of(op) & OP_WINDOW;
     if (cold->stream == NULL) {
         struct op_stream *stream = memory_alloc(memory, stream_bytes(window), CACHE_LINE);
-        if (stream != NULL) {
-            stream->final.data = NULL;
-            window_init(&stream->window, (struct window_item *)(stream + 1), window);
-        }
+        if (stream == NULL)
+            return NULL;
+        stream->final.data = NULL;
+        window_init(&stream->window, (struct window_item *)(stream + 1), window);
         cold->stream = stream;
+        traits_add(op, OP_STREAMS);
     }
     return cold->stream;
 }
@@ -41,7 +42,7 @@ void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
 {
     if (op->extra != NULL)
         extra_free(op->extra);
-    if ((traits_of(op) & OP_RAN) == 0)
+    if ((traits_of(op) & OP_STREAMS) == 0)
         return;
     memory_free(&all->app->memory, cold->stream, stream_bytes(traits_of(op) & OP_WINDOW));
     cold->stream = NULL;
@@ -210,16 +211,6 @@ void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t co
         chunk_count(c, COUNT_DECIDED, count);
 }
 
-void count_unruns(struct chunk *c)
-{
-    if (c->unruns == 0)
-        return;
-    count_finals(c, c->unrun.status, true, c->unruns);
-    chunk_count(c, COUNT_ENDED, c->unruns);
-    latency_unruns(c, c->unruns);
-    c->unruns = 0;
-}
-
 /* When was the work told? Nobody knows of work that was abandoned. */
 static void note_latency(struct delivery *d)
 {
@@ -268,29 +259,6 @@ static void deliver_final(struct delivery *d)
     if (op_reason(d->word) != 0)
         note_latency(d);
     finish_final(d);
-}
-
-void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint64_t now)
-{
-    struct op *op = group_op(group, bit);
-    const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1 */
-    weir_result r = c->unrun;                                /* a copy: the user's callback gets no template to spoil */
-    r.op.bits = value;
-    r.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                       /* E1 */
-    if (op->extra != NULL)
-        extra_over(op->extra);
-    uint64_t before = account_enter(c->account, value);
-    if (kind->on_result != NULL)
-        kind->on_result(&r, op->ctx);
-    if (kind->gone != NULL)
-        kind->gone(op->ctx);
-    (void)account_enter(c->account, before);
-    (void)op_retire(&op->slot, now);                           /* T17 */
-    c->unruns++;
-    if (op->extra != NULL)
-        extra_free(op->extra);
-    c->freed |= UINT64_C(1) << bit;
-    c->left++;
 }
 
 /* ---- drops ---- */

@@ -31,7 +31,7 @@ void chunk_flush(struct chunk *c)
     latency_flush(c);
     if (c->left == 0)
         return;
-    count_unruns(c);
+    count_plains(c);
     account_give(c->account, &c->session->counts);
     uint32_t left = c->left;
     c->left = 0;
@@ -42,7 +42,7 @@ void chunk_end(struct chunk *c)
 {
     chunk_give_slots(c);
     latency_flush(c);
-    count_unruns(c);
+    count_plains(c);
     account_give(c->account, &c->session->counts);
     session_out(c->session, c->left + 1);
 }

@@ -32,8 +32,8 @@ struct chunk {
     uint32_t left;                                        /* operations that have left, and are still counted in LIVE */
     uint32_t steps;
     uint32_t may;                                              /* enum op_steps; RUN: workers only */
-    weir_result unrun;                                         /* the final of what never ran: a template for sweeps */
-    uint32_t unruns;                                           /* that were given with it, and are not counted yet */
+    weir_result plain;                                         /* sweep.c: a final that only says who and why */
+    uint32_t plains;                                           /* that were given with it, and are not counted yet */
 };
 
 static inline void chunk_count(struct chunk *c, enum count which, uint64_t count)
@@ -67,13 +67,10 @@ void look_at_all(struct chunk *c);
 /* deliver.c: what T11 gave the right to. word: before T11; now: after it. */
 void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, uint64_t now);
 
-/* The same for a sealed final of an operation that never ran, from the chunk's template: most of what a sweep ends. */
-void deliver_unrun(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint64_t now);
-
 /* deliver.c: finals of that status; decided: by the library. */
 void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t count);
 /* What was given with the template; before that changes. */
-void count_unruns(struct chunk *c);
+void count_plains(struct chunk *c);
 
 /* hook.c: a cancel has made the hook due. */
 void call_hook(struct chunk *c, struct group *group, uint32_t bit);

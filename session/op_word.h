@@ -104,6 +104,7 @@ enum op_traits {
     OP_WINDOW = OP_WINDOW_MAX,                                 /* the low bits: the window, 1.. */
     OP_IDLE = 1 << 10,                                         /* its deadline counts from posts and progress */
     OP_DETAILED = 1 << 9,                                      /* set before T3, T7: the final has a detail (op.h) */
+    OP_STREAMS = 1 << 11,                                      /* it has a stream (look.h) */
     OP_MANUAL = 1 << 16,                                       /* results are acknowledged by number */
     OP_DROPS = 1 << 17,                                        /* the kind has a drop function */
     OP_DISCARDS = 1 << 18,                                     /* a cancel discards what was not delivered */

@@ -118,7 +118,7 @@ void latency_final(struct chunk *c, const struct op *op, enum seen_when seen)
         latency_flush(c);
 }
 
-void latency_unruns(struct chunk *c, uint32_t finals)
+void latency_plains(struct chunk *c, uint32_t finals)
 {
     struct session *s = c->session;
     uint64_t age = passed(atomic_load_explicit(&s->cancelled_at, memory_order_relaxed), now_of(s));  /* K1 */

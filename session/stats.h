@@ -106,9 +106,9 @@ bool latency_is_wanted(const struct op *op, uint64_t handle);
 /* The work has been told, by a poll or a hook. */
 void latency_told(struct session *s, const struct op *op);
 
-/* A cancelled operation's final has been delivered; or several that never ran, of the last cancel of all. */
+/* A cancelled operation's final has been delivered; or several plain ones (sweep.c), of the last cancel of all. */
 void latency_final(struct chunk *c, const struct op *op, enum seen_when seen);
-void latency_unruns(struct chunk *c, uint32_t count);
+void latency_plains(struct chunk *c, uint32_t count);
 
 /* Looks at the clock for the finals that the chunk has delivered, if there are any. */
 void latency_flush(struct chunk *c);

@@ -21,14 +21,67 @@ enum { PREFETCH_AHEAD = 12, SHARE_GROUPS = 16 };
 
 /* ---- one operation, one group ---- */
 
-/* The template of finals for a reason, when it is another one than before. */
-static void fill_template(struct chunk *c, uint32_t reason)
+/* The final of what the library has decided, and that has no results and no detail, says only whose it is, and why. All
+ * that have the same reason share one. */
+static void begin_plains(struct chunk *c, uint32_t reason)
 {
-    count_unruns(c);
+    count_plains(c);
     weir_status status = reason == WEIR_REASON_TIMEOUT ? WEIR_TIMED_OUT : WEIR_CANCELED;
-    c->unrun = (weir_result){
+    c->plain = (weir_result){
         .number = 1, .status = status, .reason = (weir_reason)reason, .message = weir_status_text(status),
     };
+}
+
+void count_plains(struct chunk *c)
+{
+    if (c->plains == 0)
+        return;
+    count_finals(c, c->plain.status, true, c->plains);
+    chunk_count(c, COUNT_ENDED, c->plains);
+    latency_plains(c, c->plains);
+    c->plains = 0;
+}
+
+static void give_plain(struct chunk *c, struct op *op, uint32_t bit, uint64_t value, uint64_t sealed)
+{
+    const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1 */
+    c->plain.op.bits = value;
+    c->plain.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                /* E1 */
+    if (op->extra != NULL)
+        extra_over(op->extra);
+    uint64_t before = account_enter(c->account, value);
+    if (kind->on_result != NULL)
+        kind->on_result(&c->plain, op->ctx);
+    if (kind->gone != NULL)
+        kind->gone(op->ctx);
+    (void)account_enter(c->account, before);
+    (void)op_retire(&op->slot, sealed);                        /* T17 */
+    if (op->extra != NULL)
+        extra_free(op->extra);
+    c->plains++;
+    c->freed |= UINT64_C(1) << bit;
+    c->left++;
+}
+
+/* The step of op_swept. */
+static bool take_plain(struct op *op, uint64_t word, uint64_t swept)
+{
+    /* acq_rel: as in op_move; relaxed: then op_move_at looks */
+    return swept != 0 && !slot_word_is_worn(slot_word_next(word))
+        && atomic_compare_exchange_strong_explicit(&op->slot.word, &word, swept, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+static void sweep_held(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint32_t reason)
+{
+    struct op *op = group_op(group, bit);
+    struct op_change change;
+    latency_stamp_all(c->session, op);
+    if (op_move_at(&op->slot, value, op_sweep, (traits_of(op) & OP_TRAITS) | reason << 24, &change) == WEIR_OK) {
+        uint64_t decided = change.old;
+        (void)op_cancel(change.old, reason, &decided);
+        deliver(c, group, bit, decided, change.new);
+    }
 }
 
 /* value: the operation's, without its generation. */
@@ -39,25 +92,32 @@ static void sweep_op(struct chunk *c, struct group *group, uint32_t bit, uint64_
     if (slot_word_is_free(word))
         return;
     value |= slot_word_generation(word);
-    /* relaxed: of the life that the word is of, or op_move_at finds another one */
+    /* relaxed: of the life that the word is of, or the steps find another one */
     uint32_t reason = cancel_applies(&c->session->cancel, atomic_load_explicit(&op->epoch, memory_order_relaxed));
-    uint32_t traits = traits_of(op) & OP_TRAITS;
-    struct op_change change;
-    if (reason != 0)
-        latency_stamp_all(c->session, op);
-    if (reason != 0 && op_move_at(&op->slot, value, op_sweep, traits | reason << 24, &change) == WEIR_OK) {
-        bool unrun = (traits & (OP_RAN | OP_MANUAL)) == 0 && !slot_word_is_worn(slot_word_next(word));
-        if (unrun && op_is_sealed(change.new)) {
-            if (reason != c->unrun.reason)
-                fill_template(c, reason);
-            deliver_unrun(c, group, bit, value, change.new);
+    if (reason != 0) {
+        uint64_t swept = op_swept(word, reason, traits_of(op));
+        if (take_plain(op, word, swept)) {
+            if (reason != c->plain.reason)
+                begin_plains(c, reason);
+            give_plain(c, op, bit, value, swept);
             return;
         }
-        uint64_t decided = change.old;
-        (void)op_cancel(change.old, reason, &decided);
-        deliver(c, group, bit, decided, change.new);
+        sweep_held(c, group, bit, value, reason);
     }
     look_at_once(c, group, bit);
+}
+
+/* The marks of what was walked go, and what asks for more is marked again (L3, L4). Slots that this chunk has freed and
+ * not given back ask for nothing. */
+static void settle_marks(struct chunk *c, struct group *group, uint64_t ready)
+{
+    if (ready == 0)
+        return;
+    bool empty = map_done(&group->leaf[ROSTER_READY], ready);
+    if (look_wants_more(group, ready & ~c->freed))
+        roster_mark(group, ready);
+    else if (empty)
+        roster_empty(group);
 }
 
 static void sweep_group(struct chunk *c, struct group *group)
@@ -73,13 +133,7 @@ static void sweep_group(struct chunk *c, struct group *group)
         cache_prefetch_write(group_op(group, bit) + PREFETCH_AHEAD);
         sweep_op(c, group, bit, first + ((uint64_t)bit << HANDLE_SLOT_SHIFT));
     }
-    if (ready != 0 && map_done(&group->leaf[ROSTER_READY], ready)) {
-        if (look_wants_more(group, ready))
-            roster_mark(group, ready);
-        else
-            roster_empty(group);
-    } else if (ready != 0 && look_wants_more(group, ready))
-        roster_mark(group, ready);
+    settle_marks(c, group, ready);
     chunk_flush(c);
 }
 

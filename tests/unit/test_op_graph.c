@@ -135,9 +135,21 @@ static void edge_if_changed(struct node to, uint64_t new)
 
 /* ---- the actors ---- */
 
+/* The short form of the sweep's step, where it applies, is the step. */
+static void check_short_sweep(const struct node *n)
+{
+    uint64_t swept, old = full(n->word), in_short = op_swept(old, 64, traits);
+    if (in_short == 0)
+        return;
+    if (try(op_sweep, (traits & OP_TRAITS) | UINT32_C(64) << 24, &swept) != WEIR_OK || swept != in_short
+        || !op_is_sealed(in_short))
+        complain("the short sweep is another step", n, in_short);
+}
+
 static void act_canceller(struct node n)
 {
     uint64_t new;
+    check_short_sweep(&n);
     if (try(op_cancel, 64, &new) == WEIR_OK)
         edge(n, new);
     (void)try(op_abandon, traits, &new);

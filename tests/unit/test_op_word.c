@@ -438,6 +438,16 @@ static void the_sweep_decides_and_takes_waiting_work_in_one_step_that_seals_it(v
     assert_int_equal(op_reason(w), OP_BY_SESSION);
 }
 
+static void the_short_sweep_is_for_what_holds_nothing(void **unused)
+{
+    (void)unused;
+    assert_true(op_swept(word(OP_QUEUED, 0, 0, 0), OP_BY_SESSION, 1) != 0);
+    assert_true(op_swept(word(OP_DEFERRED, OP_TOKEN, 0, 0), OP_BY_SESSION, 1) != 0);
+    assert_true(op_swept(word(OP_QUEUED, 0, 0, 0), OP_BY_SESSION, 1 | OP_STREAMS) == 0);
+    assert_true(op_swept(word(OP_QUEUED, OP_HANDLE, 0, 0), OP_BY_SESSION, 1) == 0);
+    assert_true(op_swept(word(OP_DEFERRED, OP_TOKEN | OP_HOOK_SET, 0, 0), OP_BY_SESSION, 1) == 0);
+}
+
 static void the_sweep_tells_running_work_and_takes_nothing(void **unused)
 {
     (void)unused;
@@ -555,6 +565,7 @@ int main(void)
         cmocka_unit_test(a_running_callback_or_hook_cannot_be_abandoned),
         cmocka_unit_test(an_open_handle_can_be_abandoned),
         cmocka_unit_test(the_sweep_decides_and_takes_waiting_work_in_one_step_that_seals_it),
+        cmocka_unit_test(the_short_sweep_is_for_what_holds_nothing),
         cmocka_unit_test(the_sweep_tells_running_work_and_takes_nothing),
         cmocka_unit_test(a_return_takes_the_final_in_the_same_step_and_seals_it),
         cmocka_unit_test(a_return_with_nothing_to_take_is_a_return),
