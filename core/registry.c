@@ -113,10 +113,11 @@ struct entry {
     CACHE_ALIGNED _Atomic uint64_t word;            /* A */
     _Atomic(void *) app;                            /* A: written while RESERVED */
     _Atomic uint32_t floor;                         /* A: written while CLOSING or RESERVED */
+    _Atomic uint64_t misuses;                       /* A */
     struct shard pins[REGISTRY_SHARDS];
 };
 
-/* Entry 0 is never used, so that any six bits of a handle are a safe index. All zero is FREE. */
+/* Entry 0 is nobody's, so that any six bits of a handle are a safe index; it only counts. All zero is FREE. */
 static struct entry entries[HANDLE_APP_MAX + 1];
 static _Atomic uint32_t taken;                      /* A: entries not FREE, or promised (R4) */
 
@@ -275,6 +276,19 @@ bool registry_handle_is_forked(uint64_t bits)
     return process_is_forked() || entry_state(word) == FORKED;
 }
 
+/* ---- callers' bugs ---- */
+
+weir_status registry_misuse(uint64_t bits, weir_status status)
+{
+    atomic_fetch_add_explicit(&entries[handle_app(bits)].misuses, 1, memory_order_relaxed);     /* only counts */
+    return status;
+}
+
+uint64_t registry_misuses(uint32_t index)
+{
+    return atomic_load_explicit(&entries[index].misuses, memory_order_relaxed);                 /* only counts */
+}
+
 /* ---- pin ---- */
 
 /* Threads take turns at the counts, by the order of their first pin. */
@@ -293,7 +307,7 @@ static weir_status pin_until(uint64_t bits, enum handle_kind kind, enum entry_st
                              struct registry_pin *pin)
 {
     if (!handle_is_plausible(bits, kind))
-        return WEIR_INVALID;
+        return registry_misuse(bits, WEIR_INVALID);
     if (process_is_forked())
         return WEIR_FORKED;
     struct entry *e = &entries[handle_app(bits)];
@@ -393,6 +407,7 @@ weir_status registry_reserve(struct registry_place *out)
                                                      memory_order_acquire,  /* R1 with R2 */
                                                      memory_order_relaxed)) /* search again */
             continue;
+        atomic_store_explicit(&e->misuses, 0, memory_order_relaxed); /* nobody has a handle of this one yet */
         *out = (struct registry_place){index, generation, floor_of(e), process_word(), &e->word};
         return WEIR_OK;
     }

@@ -214,7 +214,7 @@ weir_status weir_session_close_with(weir_session session, const weir_close_optio
 {
     struct session_ref ref;
     if (!terms_are_valid(o))
-        return WEIR_INVALID;
+        return registry_misuse(session.bits, WEIR_INVALID);
     weir_status status = session_find(session.bits, &ref);
     if (status != WEIR_OK)
         return status;
@@ -234,7 +234,7 @@ weir_status weir_session_cancel(weir_session session, weir_reason reason)
 {
     struct session_ref ref;
     if (reason != WEIR_REASON_USER && reason < WEIR_REASON_OWN)
-        return WEIR_INVALID;
+        return registry_misuse(session.bits, WEIR_INVALID);
     weir_status status = session_find(session.bits, &ref);
     if (status != WEIR_OK)
         return status;

@@ -51,6 +51,8 @@ void op_act_on_epoch(struct op_ref *ref, uint64_t value)
     if (s == NULL || !slot_word_matches(atomic_load_explicit(&ref->op->slot.word, memory_order_acquire), value))
         return;
     uint32_t reason = cancel_applies(&s->cancel, atomic_load_explicit(&ref->op->epoch, memory_order_relaxed));
+    if (reason != 0)
+        latency_stamp_all(s, ref->op);
     if (reason != 0 && op_move_at(&ref->op->slot, value, op_cancel, reason, &change) == WEIR_OK)
         op_follow(ref, &change);
 }
@@ -78,13 +80,14 @@ static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
 weir_status weir_op_cancel(weir_op op, weir_reason reason)
 {
     if (reason != WEIR_REASON_USER && reason < WEIR_REASON_OWN)
-        return WEIR_INVALID;
+        return registry_misuse(op.bits, WEIR_INVALID);
     return take_step(op, op_cancel, reason);
 }
 
 weir_status weir_op_close(weir_op op)
 {
-    return take_step(op, op_close, 0);
+    weir_status status = take_step(op, op_close, 0);
+    return status == WEIR_STALE ? registry_misuse(op.bits, status) : status;           /* it was closed before */
 }
 
 weir_status weir_op_ack(weir_op op, uint64_t number)
@@ -106,6 +109,8 @@ weir_status weir_op_ack(weir_op op, uint64_t number)
         status = op_move_at(&ref.op->slot, op.bits, op_ack, traits_of(ref.op), &change);
     if (status == WEIR_OK)
         op_follow(&ref, &change);
+    if (status == WEIR_INVALID)
+        (void)registry_misuse(op.bits, status);
     app_leave(&ref.app);
     return status;
 }

@@ -56,7 +56,7 @@ static weir_status take_or_wait(struct op_ref *ref, uint64_t handle, int64_t tim
         if (!in_time)
             return WEIR_TIMED_OUT;
         if (worker_must_not_wait(ref->all->app))
-            return WEIR_WOULD_DEADLOCK;
+            return registry_misuse(handle, WEIR_WOULD_DEADLOCK);
         in_time = event_wait(&ref->group->pulled, seen, deadline);
     }
 }
@@ -67,7 +67,7 @@ weir_status weir_op_next(weir_op op, int64_t timeout_ns, const weir_result **out
     struct op_change change;
     const weir_result *result = NULL;
     if (out == NULL || timeout_ns < 0)
-        return WEIR_INVALID;
+        return registry_misuse(op.bits, WEIR_INVALID);
     weir_status status = op_find(op.bits, HANDLE_OP, &ref);
     if (status != WEIR_OK)
         return status;
@@ -79,7 +79,8 @@ weir_status weir_op_next(weir_op op, int64_t timeout_ns, const weir_result **out
             *out = result;
         (void)op_move(&ref.op->slot, op_next_exit, 0, &change);
         op_follow(&ref, &change);                              /* the operation may be over by now */
-    }
+    } else if (status != WEIR_BUSY)
+        (void)registry_misuse(op.bits, status);                /* no pull operation, or its handle was closed before */
     app_leave(&ref.app);
     return status;
 }

@@ -113,7 +113,7 @@ weir_status weir_session_inspect(weir_session session, weir_report *report)
 {
     struct session_ref ref;
     if (!report_is_sound(report))
-        return WEIR_INVALID;
+        return registry_misuse(session.bits, WEIR_INVALID);
     weir_status status = session_find_held(session.bits, &ref);
     if (status != WEIR_OK)
         return status;

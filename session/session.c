@@ -174,7 +174,7 @@ weir_status weir_session_open(weir_app app, const weir_session_options *options,
     struct app_ref ref;
     options = options != NULL ? options : &defaults;
     if (out == NULL || options->size < sizeof(*options) || options->timeout_ns < 0)
-        return WEIR_INVALID;
+        return registry_misuse(app.bits, WEIR_INVALID);
     weir_status status = app_enter(app.bits, HANDLE_APP, &ref);
     if (status != WEIR_OK)
         return status;
@@ -187,7 +187,7 @@ weir_status weir_session_app(weir_session session, weir_app *out)
 {
     struct session_ref ref;
     if (out == NULL)
-        return WEIR_INVALID;
+        return registry_misuse(session.bits, WEIR_INVALID);
     weir_status status = session_find(session.bits, &ref);
     if (status != WEIR_OK)
         return status;

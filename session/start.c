@@ -71,7 +71,7 @@ static weir_status place(struct start *st)
         return WEIR_OK;
     const struct app *app = st->s->all->app;
     if (!handle_is_plausible(queue.bits, HANDLE_QUEUE) || handle_app(queue.bits) != app->place.index)
-        return WEIR_INVALID;
+        return registry_misuse(st->session, WEIR_INVALID);
     if (elsewhere)
         return WEIR_OK;
     st->lane = handle_slot(queue.bits);
@@ -223,7 +223,9 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
     struct session_ref ref;
     options = options != NULL ? options : &defaults;
     weir_status status = check(kind, options, out);
-    if (status != WEIR_OK || (status = session_find(session.bits, &ref)) != WEIR_OK)
+    if (status != WEIR_OK)
+        return registry_misuse(session.bits, status);
+    if ((status = session_find(session.bits, &ref)) != WEIR_OK)
         return status;
     struct start st = {
         .s = ref.session, .session = session.bits, .kind = kind, .ctx = ctx, .options = options,

@@ -210,6 +210,12 @@ static void tell_counts(const struct sums *n, weir_stats *stats)
     stats->discarded = n->of[COUNT_DISCARDED];
 }
 
+/* By handles of the application, and by calls that had none. */
+static void tell_misuses(const struct sessions *all, weir_stats *stats)
+{
+    stats->misuses = registry_misuses(all->app->place.index) + registry_misuses(0);
+}
+
 static bool is_sound(const weir_stats *stats)
 {
     return stats != NULL && stats->size >= sizeof(*stats);
@@ -231,6 +237,7 @@ static void tell_session(struct session *s, weir_stats *stats)
     session_sums(s, &sums);
     walk(s, s->handle, stats);
     tell_counts(&sums, stats);
+    tell_misuses(s->all, stats);
     tell_session_latency(s, LATENCY_SEEN, &stats->cancel_seen);
     tell_session_latency(s, LATENCY_FINAL, &stats->cancel_final);
     tell_barrier(s, &stats->cancel_barrier);
@@ -248,6 +255,7 @@ static void tell_app(struct sessions *all, weir_stats *stats)
             walk(s, handle_make(HANDLE_SESSION, all->app->place.index, i, slot_word_generation(word)), stats);
     }
     tell_counts(&sums, stats);
+    tell_misuses(all, stats);
     tell_app_latency(all, LATENCY_SEEN, &stats->cancel_seen);
     tell_app_latency(all, LATENCY_FINAL, &stats->cancel_final);
     tell_app_latency(all, LATENCY_BARRIER, &stats->cancel_barrier);
@@ -270,7 +278,7 @@ weir_status weir_session_stats(weir_session session, weir_stats *stats)
 {
     struct session_ref ref;
     if (!is_sound(stats))
-        return WEIR_INVALID;
+        return registry_misuse(session.bits, WEIR_INVALID);
     weir_status status = session_find_held(session.bits, &ref);
     if (status != WEIR_OK)
         return status;
@@ -284,7 +292,7 @@ weir_status weir_app_stats(weir_app app, weir_stats *stats)
 {
     struct app_ref ref;
     if (!is_sound(stats))
-        return WEIR_INVALID;
+        return registry_misuse(app.bits, WEIR_INVALID);
     weir_status status = app_enter(app.bits, HANDLE_APP, &ref);
     if (status != WEIR_OK)
         return status;

@@ -76,7 +76,7 @@ weir_status weir_token_complete(weir_token token, weir_status result, void *data
     struct op_ref ref;
     struct op_change change;
     if (result == WEIR_AGAIN)
-        return WEIR_INVALID;
+        return registry_misuse(token.bits, WEIR_INVALID);
     weir_status status = op_find(token.bits, HANDLE_TOKEN, &ref);
     if (status != WEIR_OK)
         return status;

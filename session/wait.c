@@ -120,7 +120,7 @@ static weir_status wait_held(struct session_ref *ref, uint64_t handle, int64_t t
     if (is_gone(s, handle))
         return WEIR_STALE;
     if (timeout_ns != 0 && worker_must_not_wait(ref->app.app))
-        return WEIR_WOULD_DEADLOCK;
+        return registry_misuse(handle, WEIR_WOULD_DEADLOCK);
     weir_status status = WEIR_TIMED_OUT;
     if (timeout_ns > 0) {
         atomic_fetch_add_explicit(&s->waiters, 1, memory_order_seq_cst);                /* O6 */
@@ -136,7 +136,7 @@ weir_status weir_session_wait(weir_session session, int64_t timeout_ns, weir_rep
 {
     struct session_ref ref;
     if (report != NULL && !report_is_sound(report))
-        return WEIR_INVALID;
+        return registry_misuse(session.bits, WEIR_INVALID);
     weir_status status = session_find(session.bits, &ref);
     if (status != WEIR_OK)
         return status;

@@ -76,9 +76,9 @@ static uint32_t processors(void)
 static weir_status check_options(const weir_app_options *options, const weir_app *out)
 {
     if (out == NULL || options->size < sizeof(weir_app_options))
-        return WEIR_INVALID;
+        return registry_misuse(0, WEIR_INVALID);
     if (options->workers > IDLE_WORKERS_MAX || options->blocking_max > IDLE_WORKERS_MAX)
-        return WEIR_INVALID;
+        return registry_misuse(0, WEIR_INVALID);
     return WEIR_OK;
 }
 
@@ -344,14 +344,14 @@ weir_status weir_app_close(weir_app handle, int64_t timeout_ns, struct weir_repo
 {
     struct registry_pin pin;
     if (report != NULL && !above_report_is_sound(report))
-        return WEIR_INVALID;
+        return registry_misuse(handle.bits, WEIR_INVALID);
     weir_status status = registry_pin_closer(handle.bits, &pin);
     if (status != WEIR_OK)
         return status;
     struct app *app = pin.app;
     uint32_t nobody = 0;
     if (worker_must_not_wait(app))
-        status = WEIR_WOULD_DEADLOCK;
+        status = registry_misuse(handle.bits, WEIR_WOULD_DEADLOCK);
     else if (!atomic_compare_exchange_strong_explicit(&app->closer, &nobody, 1,
                                                       memory_order_acquire,                               /* A5 */
                                                       memory_order_relaxed))       /* answers, looks at nothing */

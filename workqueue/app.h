@@ -108,7 +108,7 @@ static inline weir_status app_enter(uint64_t bits, enum handle_kind kind, struct
     if (self == NULL || self->app->place.index != handle_app(bits))
         return app_enter_pinned(bits, kind, ref);
     if (!handle_is_plausible(bits, kind))
-        return WEIR_INVALID;
+        return registry_misuse(bits, WEIR_INVALID);
     if (registry_is_forked(&self->app->place))
         return WEIR_FORKED;
     if (kind == HANDLE_APP && bits != self->app->handle.bits)

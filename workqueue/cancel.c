@@ -77,14 +77,14 @@ static weir_status cancel_once(struct job *job, uint32_t phase)
     case JOB_DEFERRED: return cancel_deferred(job);
     case JOB_CLOSING:
     case JOB_OVER:     return WEIR_TOO_LATE;
-    default:           return WEIR_INVALID;              /* a forked job */
+    default:           return registry_misuse(0, WEIR_INVALID);              /* a forked job */
     }
 }
 
 weir_status weir_job_cancel(weir_job *public)
 {
     if (public == NULL)
-        return WEIR_INVALID;
+        return registry_misuse(0, WEIR_INVALID);
     struct job *job = job_of(public);
     weir_status status;
     do
@@ -152,7 +152,7 @@ weir_status weir_job_cancel_wait(weir_job *public, int64_t timeout_ns)
         return status;
     struct job *job = job_of(public);
     if (worker_self() != NULL && worker_is_inside(worker_self(), job))
-        return WEIR_WOULD_DEADLOCK;
+        return registry_misuse(job_app(job), WEIR_WOULD_DEADLOCK);
     weir_status entered = app_enter(job_app(job), HANDLE_APP, &ref);
     if (entered == WEIR_SHUTDOWN || entered == WEIR_FORKED)
         return entered;                                  /* a call may still run; who closes waits for it */
@@ -161,7 +161,7 @@ weir_status weir_job_cancel_wait(weir_job *public, int64_t timeout_ns)
     if (!worker_must_not_wait(ref.app))
         status = wait_until_over(ref.app, job, time_add(clock_monotonic(), timeout_ns), status);
     else if (!is_over(ref.app, job))
-        status = WEIR_WOULD_DEADLOCK;
+        status = registry_misuse(job_app(job), WEIR_WOULD_DEADLOCK);
     app_leave(&ref);
     return status;
 }

@@ -45,7 +45,7 @@ void fork_run(struct job *child)
 weir_status weir_fork(weir_job *public)
 {
     if (public == NULL || public->fn == NULL)
-        return WEIR_INVALID;
+        return registry_misuse(0, WEIR_INVALID);
     struct job *child = job_of(public);
     struct worker *w = worker_self();
     /* relaxed: the caller's own */
@@ -91,11 +91,11 @@ static void help_until_done(struct worker *w, struct job *child)
 weir_status weir_join(weir_job *public)
 {
     if (public == NULL || public->fn == NULL)
-        return WEIR_INVALID;
+        return registry_misuse(0, WEIR_INVALID);
     struct job *child = job_of(public);
     uint32_t phase = phase_of(child);
     if (phase != FORK_OPEN && phase != FORK_DONE)
-        return WEIR_INVALID;
+        return registry_misuse(0, WEIR_INVALID);
     struct worker *w = joiner_of(child);
     weir_verify(w == NULL || w == worker_self(), "join of a job that another thread forked");
     struct job *job = NULL;
@@ -149,6 +149,8 @@ static weir_status run_on_worker(struct app_ref *ref, weir_job_fn *fn, void *ctx
         job_init_internal(&root.job, root_run, &root, WEIR_NORMAL);
         app_push(app, WEIR_NORMAL, &root.job);
     }
+    if (status == WEIR_WOULD_DEADLOCK)
+        (void)registry_misuse(app->handle.bits, status);
     app_leave(ref);
     if (status == WEIR_OK)
         wait_for_root(&root);
@@ -176,7 +178,7 @@ weir_status weir_app_run(weir_app app, weir_job_fn *fn, void *ctx, bool lend)
 {
     struct app_ref ref;
     if (fn == NULL)
-        return WEIR_INVALID;
+        return registry_misuse(app.bits, WEIR_INVALID);
     weir_status status = app_enter(app.bits, HANDLE_APP, &ref);
     if (status != WEIR_OK)
         return status;

@@ -28,15 +28,15 @@ static weir_status enter_target(struct app *app, weir_queue handle, bool concurr
         return WEIR_OK;
     }
     if (concurrent)
-        return WEIR_INVALID;                             /* its jobs have one owner to leave */
+        return registry_misuse(handle.bits, WEIR_INVALID);   /* its jobs have one owner to leave */
     struct queue *queue = queue_find(app, handle);
     weir_status status = queue == NULL ? WEIR_STALE : queue_enter(queue, handle.bits);
     if (status != WEIR_OK)
-        return status == WEIR_FULL ? WEIR_INVALID : status;     /* it has a limit */
+        return status == WEIR_FULL ? registry_misuse(handle.bits, WEIR_INVALID) : status; /* it has a limit */
     /* relaxed: ours, entered */
     if (queue->concurrent || atomic_load_explicit(&queue->limit, memory_order_relaxed) != 0) {
         queue_leave(app, queue, 1);                      /* its limit counts jobs, and it has no pump to wait for */
-        return WEIR_INVALID;
+        return registry_misuse(handle.bits, WEIR_INVALID);
     }
     *target = queue;
     *lane = queue->lane;
@@ -99,8 +99,7 @@ weir_status weir_queue_open(weir_queue target, const weir_queue_options *options
     struct app_ref ref;
     options = options != NULL ? options : &DEFAULTS;
     weir_status status = check_options(options, out);
-    if (status == WEIR_OK)
-        status = app_enter(target.bits, HANDLE_QUEUE, &ref);
+    status = status != WEIR_OK ? registry_misuse(target.bits, status) : app_enter(target.bits, HANDLE_QUEUE, &ref);
     if (status != WEIR_OK)
         return status;
     status = app_is_closing(ref.app) ? WEIR_SHUTDOWN : open_queue(ref.app, target, options, out);
@@ -159,8 +158,8 @@ weir_status weir_queue_close(weir_queue handle, bool abort, weir_job *closed)
         status = WEIR_INVALID;
     else if (closed != NULL)
         status = reply_check_job(job_of(closed));
-    if (status == WEIR_OK)
-        status = close_queue(ref.app, handle, abort, closed != NULL ? job_of(closed) : NULL);
+    status = status == WEIR_OK ? close_queue(ref.app, handle, abort, closed != NULL ? job_of(closed) : NULL)
+                               : registry_misuse(handle.bits, status);
     app_leave(&ref);
     return status;
 }

@@ -140,10 +140,10 @@ weir_status weir_job_defer(weir_job *public, weir_token *out)
     struct worker *w = worker_self();
     struct job *job = job_of(public);
     if (public == NULL || out == NULL || w == NULL || !worker_is_inside_ok(w, job))
-        return WEIR_INVALID;
+        return registry_misuse(0, WEIR_INVALID);
     struct queue *queue = job->owner;
     if (job->kind != JOB_PLAIN || queue == NULL || !queue->replies)
-        return WEIR_INVALID;
+        return registry_misuse(w->app->handle.bits, WEIR_INVALID);
     uint64_t reply = atomic_load_explicit(&queue->reply, memory_order_acquire);                           /* R2 */
     if (reply_state(reply) != REPLY_NONE)
         return WEIR_ALREADY;

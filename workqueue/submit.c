@@ -43,9 +43,9 @@ static weir_status submit(struct app *app, weir_queue handle, struct job *job)
 static weir_status try_submit(struct app *app, weir_queue handle, weir_job *job)
 {
     if (job == NULL)
-        return WEIR_INVALID;
+        return registry_misuse(handle.bits, WEIR_INVALID);
     weir_status status = job->fn != NULL && job_is_free(job_of(job)) ? WEIR_OK : reply_check_job(job_of(job));
-    return status == WEIR_OK ? submit(app, handle, job_of(job)) : status;
+    return status == WEIR_OK ? submit(app, handle, job_of(job)) : registry_misuse(handle.bits, status);
 }
 
 weir_status weir_job_submit(weir_queue queue, weir_job *job)
@@ -71,7 +71,9 @@ static size_t submit_chunk(struct app *app, weir_queue lane, weir_job *const *jo
     *why = WEIR_OK;
     while (n < count && *why == WEIR_OK) {
         *why = jobs[n] == NULL ? WEIR_INVALID : reply_check_job(job_of(jobs[n]));
-        if (*why == WEIR_OK)
+        if (*why != WEIR_OK)
+            (void)registry_misuse(lane.bits, *why);
+        else
             *why = queue_reserve(app, lane, job_of(jobs[n]), JOB_PLAIN);
         if (*why != WEIR_OK)
             break;
@@ -111,10 +113,10 @@ weir_status weir_job_submit_list(weir_queue queue, weir_job *const *jobs, size_t
 {
     struct app_ref ref;
     if (accepted == NULL)
-        return WEIR_INVALID;
+        return registry_misuse(queue.bits, WEIR_INVALID);
     *accepted = 0;
     if (jobs == NULL && count != 0)
-        return WEIR_INVALID;
+        return registry_misuse(queue.bits, WEIR_INVALID);
     weir_status status = app_enter(queue.bits, HANDLE_QUEUE, &ref);
     if (status != WEIR_OK)
         return status;

@@ -28,16 +28,22 @@ static void begin_timer(struct app *app, struct timer *timer, int64_t delay_ns, 
     }
 }
 
+static weir_status check_job(weir_queue queue, const struct job *job)
+{
+    weir_status status = reply_check_job(job);
+    return status == WEIR_OK ? status : registry_misuse(queue.bits, status);
+}
+
 weir_status weir_timer_start(weir_queue queue, weir_timer *public, int64_t delay_ns, int64_t period_ns)
 {
     struct app_ref ref;
     if (public == NULL || period_ns < 0)
-        return WEIR_INVALID;
+        return registry_misuse(queue.bits, WEIR_INVALID);
     weir_status status = app_enter(queue.bits, HANDLE_QUEUE, &ref);
     if (status != WEIR_OK)
         return status;
     struct timer *timer = timer_of(job_of(&public->job));
-    if ((status = reply_check_job(&timer->job)) == WEIR_OK
+    if ((status = check_job(queue, &timer->job)) == WEIR_OK
         && (status = queue_reserve(ref.app, queue, &timer->job, JOB_TIMER)) == WEIR_OK)
         begin_timer(ref.app, timer, delay_ns, period_ns);
     app_leave(&ref);
@@ -58,12 +64,12 @@ weir_status weir_fdwait_start(weir_queue queue, weir_fdwait *public, int64_t tim
 {
     struct app_ref ref;
     if (public == NULL || public->events == 0 || (public->events & ~(uint32_t)(WEIR_READABLE | WEIR_WRITABLE)) != 0)
-        return WEIR_INVALID;
+        return registry_misuse(queue.bits, WEIR_INVALID);
     weir_status status = app_enter(queue.bits, HANDLE_QUEUE, &ref);
     if (status != WEIR_OK)
         return status;
     struct fdwait *wait = fdwait_of(job_of(&public->timer.job));
-    if ((status = reply_check_job(&wait->timer.job)) == WEIR_OK
+    if ((status = check_job(queue, &wait->timer.job)) == WEIR_OK
         && (status = queue_reserve(ref.app, queue, &wait->timer.job, JOB_FDWAIT)) == WEIR_OK)
         status = begin_wait(ref.app, wait, timeout_ns);
     app_leave(&ref);

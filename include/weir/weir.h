@@ -458,7 +458,8 @@ typedef struct weir_stats {
     uint64_t queued, running, parked, deferred;                /* now */
     uint64_t completed, failed, cancelled, timed_out, abandoned;
     uint64_t posted, delivered, discarded;
-    uint64_t misuses;          /* calls answered with an error that only a caller's bug explains */
+    uint64_t misuses;          /* calls answered with an error that only a caller's bug explains: with handles of the
+                                * application, of all its sessions; and of the process, without a handle */
     weir_latency cancel_seen;  /* from a cancel to the poll that said so, the hook, or the decision */
     weir_latency cancel_final; /* ... to the final's callback having returned */
     weir_latency cancel_barrier; /* ... of a close to its completion */
