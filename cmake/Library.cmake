@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The library: compiled once (position-independent), linked as libweir.a and as libweir.so.0.
-# The shared library exports weir_* and nothing else: hidden visibility, and a version script on
-# top of it. The static library is what the tests link: there they reach the internal functions.
+# The library: compiled once (position-independent), linked as libweir.a and as libweir.so.0, which
+# show weir_* and nothing else: hidden visibility, with a version script on top of it in the shared
+# one; in the static one all objects become a single one, in which what is hidden is local, so that
+# an internal name cannot clash with one of the program's. The tests link weir_internal, where
+# they reach the internal functions.
 
 file(GLOB WEIR_SOURCES CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/core/*.c
@@ -13,10 +15,27 @@ file(GLOB WEIR_SOURCES CONFIGURE_DEPENDS
 add_library(weir_objects OBJECT ${WEIR_SOURCES})
 target_link_libraries(weir_objects PRIVATE weir_library_flags)
 
-add_library(weir_static STATIC)
-add_library(weir_shared SHARED)
+add_library(weir_internal STATIC $<TARGET_OBJECTS:weir_objects>)
+set_target_properties(weir_internal PROPERTIES LINKER_LANGUAGE C)
+target_include_directories(weir_internal INTERFACE ${PROJECT_SOURCE_DIR}/include)
+target_link_libraries(weir_internal PUBLIC Threads::Threads PRIVATE PkgConfig::CK)
+
+# A sanitizer's constructors, and objects that are not machine code yet, are left as they are.
+if(WEIR_SANITIZE OR "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${CMAKE_BUILD_TYPE}}" MATCHES "-flto" OR NOT CMAKE_OBJCOPY)
+    set(static_objects $<TARGET_OBJECTS:weir_objects>)
+else()
+    set(static_objects ${CMAKE_CURRENT_BINARY_DIR}/libweir.o)
+    add_custom_command(OUTPUT ${static_objects}
+        COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o ${static_objects} $<TARGET_OBJECTS:weir_objects>
+        COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${static_objects}
+        DEPENDS weir_objects $<TARGET_OBJECTS:weir_objects>
+        COMMAND_EXPAND_LISTS VERBATIM)
+    set_source_files_properties(${static_objects} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
+endif()
+
+add_library(weir_static STATIC ${static_objects})
+add_library(weir_shared SHARED $<TARGET_OBJECTS:weir_objects>)
 foreach(kind IN ITEMS static shared)
-    target_sources(weir_${kind} PRIVATE $<TARGET_OBJECTS:weir_objects>)
     set_target_properties(weir_${kind} PROPERTIES
         OUTPUT_NAME weir EXPORT_NAME ${kind} LINKER_LANGUAGE C)
     target_include_directories(weir_${kind} INTERFACE

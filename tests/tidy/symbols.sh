@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# symbols.sh SHARED STATIC HEADER...: what the built libraries show to a linker
+# symbols.sh SHARED STATIC INTERNAL HEADER...: what the built libraries show to a linker
 #
 # The shared library exports what the public headers declare with WEIR_API, all of it weir_*, and
-# nothing else, under the soname libweir.so.0. The static one cannot hide its internal names; none
-# of them may be a name of the C library.
+# nothing else, under the soname libweir.so.0. The static one shows nothing else either, except in
+# builds with a sanitizer, where it is all objects as they are. No internal name may be one of the C
+# library.
 
 set -u
-shared=$1 static=$2
-shift 2
+shared=$1 static=$2 internal=$3
+shift 3
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
@@ -40,12 +41,17 @@ words=$(comm -23 "$work/declared" "$work/exported" | paste -s -d ' ')
 objdump -p "$shared" | grep -q 'SONAME *libweir\.so\.0$' ||
     complain "the soname is not libweir.so.0"
 
-symbols "$static" >"$work/internal"
+symbols "$static" >"$work/static"
+symbols "$internal" >"$work/internal"
+if ! cmp -s "$work/static" "$work/internal"; then
+    comm -3 "$work/static" "$work/exported" >"$work/differ"
+    [ -s "$work/differ" ] && complain "not the same in both libraries: $(paste -s -d ' ' "$work/differ")"
+fi
 libc=$(${CC:-cc} -print-file-name=libc.so.6)
 symbols -D "$libc" >"$work/libc"
 [ -s "$work/libc" ] || complain "no symbols in $libc"
 comm -12 "$work/internal" "$work/libc" >"$work/clash"
 [ -s "$work/clash" ] && complain "names of the C library: $(paste -s -d ' ' "$work/clash")"
 
-echo "$(wc -l <"$work/exported") exported, $(wc -l <"$work/internal") in the static library"
+echo "$(wc -l <"$work/exported") exported, $(wc -l <"$work/static") in the static library, $(wc -l <"$work/internal") inside"
 exit $failures
