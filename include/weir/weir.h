@@ -356,10 +356,15 @@ typedef struct weir_session_options {
     size_t size;
     const char *name;          /* kept by reference; shows in reports */
     weir_session parent;       /* {0}: none. Cancel and close reach this one, and the parent waits for it (S11) */
-    uint32_t reserve;          /* operations for which room is made now, so that starting them allocates nothing */
+    uint32_t reserve;          /* operations for which room is made now: starting that many allocates nothing; but see
+                                * below */
     uint32_t live_max;         /* most operations at a time; 0: no limit of its own (Q4) */
     int64_t timeout_ns;        /* default deadline of its operations; 0: none */
 } weir_session_options;
+
+/* A reserve is for operations on the normal lane. What few operations need is allocated with each of them all the same:
+ * a deadline, a queue of the caller's, and, at the start, the window of those that are fetched or acknowledged by
+ * number (of others with the first post). */
 
 /**
  * weir_session_open - a scope for operations
