@@ -218,6 +218,9 @@ static void free_search(struct search *search)
 /* Every operation is over, and nothing waits to be sent: a chunk is acknowledged before its scan's final. */
 static void end_search(struct search *search)
 {
+    weir_status refused = atomic_load_explicit(&search->refused, memory_order_relaxed);    /* by an operation: over */
+    if (refused != WEIR_OK)
+        set_outcome(search, refused == WEIR_CLOSED ? OUTCOME_CLOSING : OUTCOME_NO_MEMORY);
     table_remove(&search->server->searches, &search->entry);
     count_outcome(search->outcome);
     connection_search_over(search->connection);

@@ -25,6 +25,9 @@
  * nothing; a scan that was started just before the cancel is cancelled with the rest, and one that was started just
  * after it finds cut at its first look.
  *
+ * While a session drains, the operations that are there run on, and no others are started. So a search that has not
+ * begun to read its last files when the server ends leaves those out, and its last line says why.
+ *
  * Who may touch a field: I fixed after the start, L the loop thread, G under the lock, A atomic.
  */
 #ifndef SEARCHD_SEARCH_H
@@ -75,6 +78,7 @@ struct search {
     _Atomic uint32_t members;                    /* operations whose final the loop has not read yet */
     _Atomic bool cut;
     _Atomic int64_t cancelled_at;                /* 0: not cancelled */
+    _Atomic weir_status refused;                 /* not WEIR_OK: a scan could not be started */
     _Atomic uint64_t files, matches, skipped;
 
     pthread_mutex_t lock;

@@ -174,13 +174,19 @@ static weir_status read_directory(struct walk *walk)
 
 /* ---- the kind ---- */
 
+static bool is_over(const weir_task *task, const struct search *search)
+{
+    return weir_task_cancelled(task) != WEIR_REASON_NONE || search_is_cut(search) ||
+           atomic_load_explicit(&search->refused, memory_order_relaxed) != WEIR_OK;
+}
+
 static weir_status walk_work(weir_task *task, void *ctx)
 {
     struct walk *walk = ctx;
     weir_status status = WEIR_OK;
     walk->member.state = STATE_RUNNING;
     while (status == WEIR_OK) {
-        if (weir_task_cancelled(task) != WEIR_REASON_NONE || search_is_cut(walk->member.search))
+        if (is_over(task, walk->member.search))
             return WEIR_CANCELED;
         bool full = batch_is_full(walk);
         if (walk->open != NULL && !full)
@@ -195,12 +201,16 @@ static weir_status walk_work(weir_task *task, void *ctx)
     return status;
 }
 
+/* Refused: the session drains, or is closed, or there is no memory. Then no other will be started either. */
 static void start_scan(struct search *search, struct batch *batch)
 {
     search_enter_scan(search);
-    if (!search_is_cut(search) && scan_start(search, batch) == WEIR_OK)
+    weir_status status = search_is_cut(search) ? WEIR_CANCELED : scan_start(search, batch);
+    if (status == WEIR_OK)
         return;
-    search_leave_scan(search);                   /* closed or cancelled meanwhile: the walk's own final says so */
+    if (status != WEIR_CANCELED)                 /* read in the walk, and after its final */
+        atomic_store_explicit(&search->refused, status, memory_order_relaxed);
+    search_leave_scan(search);
     free(batch);
 }
 

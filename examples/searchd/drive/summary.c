@@ -130,8 +130,9 @@ bool summary_print(const struct drive *drive, int exit_code)
     char text[128], ms[32];
     uint64_t in_flight = stats_number(s, NULL, "in_flight_at_term");
     (void)printf("\nclients asked for %llu searches: %llu answers read to the end, %llu left, "
-                 "%llu cancelled by DELETE; %llu lines read\n", (unsigned long long)t->started, (unsigned long long)t->finished,
-                 (unsigned long long)t->left, (unsigned long long)t->deleted, (unsigned long long)t->lines);
+                 "%llu cancelled by DELETE; %llu lines read\n", (unsigned long long)t->started,
+                 (unsigned long long)t->finished, (unsigned long long)t->left, (unsigned long long)t->deleted,
+                 (unsigned long long)t->lines);
     (void)printf("server: %llu searches, %llu files, %llu matches; at most %llu KiB of matches held at a time\n",
                  (unsigned long long)stats_number(s, NULL, "searches_started"),
                  (unsigned long long)stats_number(s, NULL, "files"),
