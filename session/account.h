@@ -46,6 +46,8 @@
 
 #include "core/cache.h"
 
+struct chunk;
+struct op;
 struct session;
 struct sessions;
 
@@ -74,6 +76,8 @@ struct account {
     CACHE_ALIGNED _Atomic uint64_t turn;                       /* A: N2 */
     _Atomic uint64_t session;                                  /* A: handle of the session that it is at; 0: none */
     _Atomic uint64_t inside;                                   /* A: operation whose function it calls; 0: none */
+    _Atomic(struct op *) work;                                 /* A: whose work is on its stack: abandon.c B1 */
+    struct chunk *chunk;                                       /* its thread's; while there is work, who abandons it */
     struct counts open, total;                                 /* A: N1, N3 */
     uint32_t late_count;                                       /* O */
     struct late_final late[LATE_FINALS_MAX];                   /* O */

@@ -9,7 +9,7 @@
  * A close is driven by whoever finds something due: closers, later ones too, and the session's timer (alarm.c). Cancel-
  * ling is so short that each does it himself: K1, then G4; whose G4 it was asks for the sweep. An operation is accepted
  * by nobody any more then, so that one sweep acts on every operation, whatever epoch a slower driver raises after it.
- * Reports are made by a job, or by the control thread when no worker has come (session_ask).
+ * Abandoning (abandon.c) and reports are done by a job, or by the control thread when no worker has come (session_ask).
  */
 #include "session/close.h"
 #include "session/report.h"
@@ -105,6 +105,8 @@ void session_drive(struct session *s)
     uint32_t what = atomic_exchange_explicit(&s->drive, 0, memory_order_seq_cst);       /* O7 */
     if (what == 0)
         return;
+    if ((what & DRIVE_ABANDON) != 0)
+        session_abandon(s);
     if ((what & DRIVE_REPORT) != 0)
         report_log(s);
     session_out(s, 1);
@@ -126,6 +128,10 @@ void close_see_to(struct session *s, int64_t now)
     for (uint32_t due; (due = policy_take_due(&s->policy, phase_of(s), now)) != 0;) {
         if ((due & POLICY_CANCEL) != 0)
             cancel_what_drains(s, WEIR_REASON_SESSION_CLOSED, now);
+        if ((due & POLICY_ABANDON) != 0) {
+            atomic_store_explicit(&s->abandons, 1, memory_order_relaxed);              /* O7 publishes it: X2 */
+            session_ask(s, DRIVE_ABANDON);
+        }
         if ((due & POLICY_REPORT) != 0)
             session_ask(s, DRIVE_REPORT);
     }

@@ -26,10 +26,13 @@ void session_cancel_all(struct session *s, uint32_t reason);
 void close_see_to(struct session *s, int64_t now);
 
 /* What takes longer than a caller or a timer should be held up: done by a job, or by the control thread. */
-enum session_drive { DRIVE_REPORT = 1 };
+enum session_drive { DRIVE_REPORT = 1, DRIVE_ABANDON = 2 };
 
 /* The caller is inside. */
 void session_ask(struct session *s, uint32_t what);
+
+/* abandon.c: everything that waits for user code is abandoned. On a thread of the application, inside. */
+void session_abandon(struct session *s);
 
 /* ---- alarm.c ---- */
 

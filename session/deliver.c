@@ -26,16 +26,14 @@ static size_t stream_bytes(uint32_t window)
 struct op_stream *stream_of(const struct memory *memory, struct op *op, struct op_cold *cold)
 {
     uint32_t window = traits_of(op) & OP_WINDOW;
-    if (cold->stream == NULL) {
-        struct op_stream *stream = memory_alloc(memory, stream_bytes(window), CACHE_LINE);
-        if (stream == NULL)
-            return NULL;
+    struct op_stream *stream = cold_stream(cold);
+    if (stream == NULL && (stream = memory_alloc(memory, stream_bytes(window), CACHE_LINE)) != NULL) {
         stream->final.data = NULL;
         window_init(&stream->window, (struct window_item *)(stream + 1), window);
-        cold->stream = stream;
+        cold_set_stream(cold, stream);
         traits_add(op, OP_STREAMS);
     }
-    return cold->stream;
+    return stream;
 }
 
 void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
@@ -44,8 +42,8 @@ void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
         extra_free(op->extra);
     if ((traits_of(op) & OP_STREAMS) == 0)
         return;
-    memory_free(&all->app->memory, cold->stream, stream_bytes(traits_of(op) & OP_WINDOW));
-    cold->stream = NULL;
+    memory_free(&all->app->memory, cold_stream(cold), stream_bytes(traits_of(op) & OP_WINDOW));
+    atomic_store_explicit(&cold->stream, NULL, memory_order_relaxed);                   /* the slot is the caller's */
 }
 
 /* ---- T12 ---- */
@@ -60,7 +58,7 @@ static void finish(struct delivery *d, op_step_fn *step)
         (void)op_move(&d->op->slot, step, d->traits, &change);
     /* the slot is not handed out before chunk_note has its bit given back, so its rows are still ours */
     if ((op_duties(change.old, change.new) & OP_FREED) != 0)
-        op_free_rest(d->c->session->all, d->op, d->cold);
+        op_free_rest(d->c->all, d->op, d->cold);
     chunk_note(d->c, d->group, d->bit, change.old, change.new);
 }
 
@@ -75,7 +73,7 @@ static weir_result *fill(struct delivery *d, weir_result *r)
 
 static void deliver_item(struct delivery *d)
 {
-    struct op_stream *stream = d->cold->stream;
+    struct op_stream *stream = cold_stream(d->cold);
     struct window_item item = window_take(&stream->window);
     weir_result *r = fill(d, &stream->result);
     r->number = stream->window.taken;
@@ -95,12 +93,13 @@ static void deliver_item(struct delivery *d)
 /* Everything that waits, seen by nobody. */
 static void discard(struct delivery *d, uint32_t count)
 {
+    struct window *window = &cold_stream(d->cold)->window;
     for (; count > 0; count--) {
-        struct window_item item = window_take(&d->cold->stream->window);
-        d->cold->stream->window.discarded++;
+        struct window_item item = window_take(window);
+        window->discarded++;
         chunk_count(d->c, COUNT_DISCARDED, 1);
         if (d->kind->drop != NULL) {
-            (void)window_drop(&d->cold->stream->window);
+            (void)window_drop(window);
             d->kind->drop(item.data, item.size);
         }
     }
@@ -115,8 +114,9 @@ static void deliver_discard(struct delivery *d)
 /* Pull, with the final: what a cancel discards is the newest; the older ones are who fetches them's. */
 static void discard_newest(struct delivery *d, uint32_t count)
 {
-    struct window *window = &d->cold->stream->window;
+    struct window *window = &cold_stream(d->cold)->window;
     window->discarded += count;
+    chunk_count(d->c, COUNT_POSTED, count);
     chunk_count(d->c, COUNT_DISCARDED, count);
     for (uint32_t i = count; i > 0 && d->kind->drop != NULL; i--) {
         struct window_item item = window_newest(window, i);
@@ -127,10 +127,11 @@ static void discard_newest(struct delivery *d, uint32_t count)
 /* Pull, closed: what nobody will fetch, what nobody will acknowledge, and the final's detail. */
 static void deliver_purge(struct delivery *d)
 {
-    struct op_stream *stream = d->cold->stream;
+    struct op_stream *stream = cold_stream(d->cold);
     for (uint32_t count = op_pending(d->word); count > 0; count--) {
         (void)window_take(&stream->window);
         stream->window.discarded++;
+        chunk_count(d->c, COUNT_POSTED, 1);
         chunk_count(d->c, COUNT_DISCARDED, 1);
     }
     while (d->kind->drop != NULL && stream->window.dropped < stream->window.taken) {
@@ -170,23 +171,20 @@ static void fill_outcome(struct delivery *d, weir_result *r)
         r->message = weir_status_text(r->status);
 }
 
-/* Who posts has counted. Abandoned work may be at it still: of that what was taken, and what waits, from the word. */
+/* Who posts has counted. Abandoned work may be at it still: of that what was taken, for all that waited has been. */
 static uint64_t posted_of(struct delivery *d, const struct window *window)
 {
-    bool abandoned = op_phase(d->word) == OP_ABANDONED;
-    return abandoned ? window->taken + op_pending(d->word) : window->posted;
+    return op_phase(d->word) == OP_ABANDONED ? window->taken : window->posted;
 }
 
 static void fill_counts(struct delivery *d, weir_result *r)
 {
-    const struct op_stream *stream = d->ran ? d->cold->stream : NULL;
+    const struct op_stream *stream = d->ran ? cold_stream(d->cold) : NULL;
     r->number = 1;
-    if (stream == NULL)
-        return;
+    if (stream == NULL || op_has(d->word, OP_PULL))
+        return;                                                /* pull: each when it is fetched or discarded */
     uint64_t posted = posted_of(d, &stream->window);
     chunk_count(d->c, COUNT_POSTED, posted);
-    if (op_has(d->word, OP_PULL))
-        return;                                                /* the rest when it is fetched: pull.c */
     r->posted = posted;
     r->discarded = stream->window.discarded;
     r->delivered = stream->window.taken - r->discarded;
@@ -241,7 +239,7 @@ static void deliver_final(struct delivery *d)
     if (d->op->extra != NULL)
         extra_over(d->op->extra);
     /* what outlives the callback lies in the stream, which such an operation has from its start */
-    r = fill(d, pull ? &d->cold->stream->final : acks_later ? &d->cold->stream->result : &on_stack);
+    r = fill(d, pull ? &cold_stream(d->cold)->final : acks_later ? &cold_stream(d->cold)->result : &on_stack);
     fill_outcome(d, r);
     fill_counts(d, r);
     count_finals(d->c, r->status, op_phase(d->word) == OP_ABANDONED || (d->traits & OP_ANSWERED) == 0, 1);
@@ -265,7 +263,7 @@ static void deliver_final(struct delivery *d)
 
 static void deliver_drop(struct delivery *d)
 {
-    struct op_stream *stream = d->ran ? d->cold->stream : NULL;
+    struct op_stream *stream = d->ran ? cold_stream(d->cold) : NULL;
     if (stream != NULL && (op_has(d->word, OP_PULL) || stream->window.dropped < stream->window.taken)) {
         struct window_item item = window_drop_next(&stream->window);
         d->kind->drop(item.data, item.size);

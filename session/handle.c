@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* handle.c - what the holder of an operation's handle may do: cancel, acknowledge, close, ask for the session */
+#include "session/close.h"
 #include "session/look.h"
+
+/* A token's call kept the close from abandoning the operation: it looks once more (X2 of abandon.c). */
+static void abandon_again(struct op_ref *ref, uint64_t handle)
+{
+    struct session *s = (struct session *)slots_at(&ref->all->table, handle_slot(handle));
+    /* relaxed: X2. Perhaps another session's by now: then the visit, or the walk, is in vain */
+    if (s == NULL || atomic_load_explicit(&s->abandons, memory_order_relaxed) == 0
+        || session_visit(&s->slot, handle) != WEIR_OK)
+        return;
+    session_ask(s, DRIVE_ABANDON);
+    session_out(s, 1);
+}
 
 void op_follow(struct op_ref *ref, const struct op_change *change)
 {
@@ -25,6 +38,8 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
             slots_note_worn(&ref->all->ops);
         roster_give(&ref->all->ops, ref->group, UINT64_C(1) << bit);
     }
+    if (op_has(change->old & ~change->new, OP_HOLD))
+        abandon_again(ref, handle);
     if ((duties & OP_LEAVE) != 0)
         session_out((struct session *)slots_at(&ref->all->table, handle_slot(handle)), 1);
 }

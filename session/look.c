@@ -12,9 +12,12 @@ void chunk_begin(struct chunk *c, struct session *s)
 {
     const struct worker *self = worker_self();
     uint32_t may = OP_STEP_DELIVER | OP_STEP_DROP | OP_STEP_HOOK;
-    if (self->kind == WORKER_LANE || self->kind == WORKER_BLOCKING)
+    if (self->kind == WORKER_LANE || self->kind == WORKER_BLOCKING || self->kind == WORKER_RESERVE)
         may |= OP_STEP_RUN;
-    *c = (struct chunk){ .session = s, .ops = &s->all->ops, .may = may, .account = &s->all->accounts[self->number] };
+    *c = (struct chunk){
+        .session = s, .all = s->all, .ops = &s->all->ops, .may = may, .account = &s->all->accounts[self->number],
+    };
+    c->account->chunk = c;
     account_begin(c->account, s->handle);
 }
 
@@ -27,6 +30,8 @@ void chunk_give_slots(struct chunk *c)
 
 void chunk_flush(struct chunk *c)
 {
+    if (c->session == NULL)
+        return;
     chunk_give_slots(c);
     latency_flush(c);
     if (c->left == 0)
@@ -40,6 +45,8 @@ void chunk_flush(struct chunk *c)
 
 void chunk_end(struct chunk *c)
 {
+    if (c->session == NULL)
+        return;
     chunk_give_slots(c);
     latency_flush(c);
     count_plains(c);
@@ -55,8 +62,12 @@ void chunk_note(struct chunk *c, struct group *group, uint32_t bit, uint64_t old
     c->left += (duties & OP_LEAVE) != 0;
     if (op_is_over(new) && !op_is_over(old))
         chunk_count(c, COUNT_ENDED, 1);
-    if ((duties & OP_FREED) == 0)
+    if ((duties & OP_FREED) == 0) {
+        /* relaxed: X2 of abandon.c; what follows needs nothing else of who set it */
+        if (atomic_load_explicit(&c->session->abandons, memory_order_relaxed) != 0)
+            abandon_op(c, group, bit, op_value(c, group, bit, new).bits);
         return;
+    }
     if (slot_word_is_worn(new))
         slots_note_worn(c->ops);
     if (c->group != group)
@@ -69,7 +80,7 @@ weir_op op_value(const struct chunk *c, struct group *group, uint32_t bit, uint6
 {
     uint64_t place = atomic_load_explicit(&group->place, memory_order_relaxed);         /* fixed while it is ours */
     uint32_t index = place_first(place) + place_group(place) * GROUP_SLOTS + bit;
-    return (weir_op){ handle_make(HANDLE_OP, handle_app(c->session->handle), index, slot_word_generation(word)) };
+    return (weir_op){ handle_make(HANDLE_OP, c->all->app->place.index, index, slot_word_generation(word)) };
 }
 
 /* ---- one operation ---- */
@@ -101,6 +112,8 @@ void look_at(struct chunk *c, struct group *group, uint32_t bit)
         } else if ((steps & OP_STEP_RUN) != 0 && !ran) {
             ((traits & OP_FOREIGN) != 0 ? run_elsewhere : run)(c, group, bit, op_value(c, group, bit, word).bits);
             ran = true;
+            if (c->session == NULL)
+                return;
         } else
             break;
         c->steps++;
@@ -111,10 +124,10 @@ void look_at_once(struct chunk *c, struct group *group, uint32_t bit)
 {
     uint32_t before = c->steps;
     look_at(c, group, bit);
-    if (c->steps == before || !look_wants_more(group, UINT64_C(1) << bit))
+    if (c->session == NULL || c->steps == before || !look_wants_more(group, UINT64_C(1) << bit))
         return;
     roster_mark(group, UINT64_C(1) << bit);
-    session_wake_lane(group, c->session->all);
+    session_wake_lane(group, c->all);
 }
 
 /* ---- a group, a node ---- */
@@ -122,7 +135,7 @@ void look_at_once(struct chunk *c, struct group *group, uint32_t bit)
 static void wake_another(struct chunk *c, struct session_lane *lane)
 {
     if (node_schedule(&lane->node, handle_generation(c->session->handle)))
-        app_push(c->session->all->app, lane->job.lane, &lane->job);
+        app_push(c->all->app, lane->job.lane, &lane->job);
 }
 
 bool look_wants_more(struct group *group, uint64_t bits)
@@ -142,8 +155,10 @@ static void look_at_group(struct chunk *c, struct session_lane *lane, struct gro
     uint64_t bits = map_look(&group->leaf[ROSTER_READY]);
     if ((bits & (bits - 1)) != 0)
         wake_another(c, lane);                                 /* the rest is not held hostage by the first */
-    for (uint64_t rest = bits; rest != 0; rest &= rest - 1)
+    for (uint64_t rest = bits; rest != 0 && c->session != NULL; rest &= rest - 1)
         look_at(c, group, (uint32_t)__builtin_ctzll(rest));
+    if (c->session == NULL)
+        return;                                                /* whoever is there finds the marks as they were */
     bool empty = map_done(&group->leaf[ROSTER_READY], bits);   /* L3 */
     if (look_wants_more(group, bits))                               /* the second look; also work that yielded */
         roster_mark(group, bits);
@@ -168,8 +183,11 @@ void node_run(weir_job *job, weir_status status)
     struct chunk c;
     chunk_begin(&c, s);
     uint32_t start = worker_self()->number;
-    for (struct group *group; c.steps < LOOK_STEPS && (group = roster_find_ready(&lane->roster, start)) != NULL;)
+    for (struct group *group; c.steps < LOOK_STEPS && (group = roster_find_ready(&lane->roster, start)) != NULL;) {
         look_at_group(&c, lane, group);
+        if (c.session == NULL)
+            return;
+    }
     if (roster_find_ready(&lane->roster, start) != NULL)
         wake_another(&c, lane);
     chunk_end(&c);
@@ -183,8 +201,10 @@ void look_at_all(struct chunk *c)
         for (uint32_t i = 0, numbers = roster_groups(r); i < numbers; i++) {
             struct group *group = roster_group(r, i);
             uint64_t rest = group != NULL ? map_look(&group->leaf[ROSTER_READY]) : 0;
-            for (; rest != 0; rest &= rest - 1)
+            for (; rest != 0 && c->session != NULL; rest &= rest - 1)
                 look_at_once(c, group, (uint32_t)__builtin_ctzll(rest));
+            if (c->session == NULL)
+                return;
             chunk_flush(c);
         }
     }

@@ -24,8 +24,10 @@ struct op_stream {
 
 /* On the stack of one worker. */
 struct chunk {
-    struct session *session;
+    struct session *session;                                   /* NULL: its work was abandoned (abandon.c) */
+    struct sessions *all;
     struct slots *ops;
+    _Atomic uint32_t lost;                                     /* A: B3 of abandon.c */
     struct account *account;                                   /* this thread's */
     struct group *group;                                       /* the one whose slots are in freed */
     uint64_t freed;                                            /* bits of slots whose words are free */
@@ -93,6 +95,7 @@ struct weir_task {
     uint32_t bit;
     bool deferred;                                             /* in this call or in one before */
     bool told;                                                 /* a poll has said that it is cancelled */
+    uint64_t session;                                          /* I: its handle; the session may end before the work */
 };
 
 /* run.c: QUEUED: call the work function, and deliver at once what is ready then. value: the operation's, so that it is
@@ -101,6 +104,18 @@ void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);
 
 /* run.c: QUEUED, WANT, and to be run in a queue of the caller's: send it there. */
 void run_elsewhere(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);
+
+/* abandon.c: work that was abandoned has returned; change: by T3. Afterwards the chunk is of no session. rest: what was
+ * read before T3, since afterwards the operation may be over. */
+struct abandoned {
+    const weir_kind *kind;
+    void *ctx;
+};
+void abandoned_returned(struct chunk *c, struct group *group, uint32_t bit, const struct op_change *change,
+                        const struct abandoned *rest);
+
+/* abandon.c: T16, for one operation, on behalf of a session that abandons. */
+void abandon_op(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);
 
 /* deliver.c: the window of an operation's cold row; NULL: no memory. Whoever may write there calls it. */
 struct op_stream *stream_of(const struct memory *memory, struct op *op, struct op_cold *cold);

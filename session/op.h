@@ -23,6 +23,7 @@
  *   step         order     partner
  *   P1 write     release   P2: OP_DETAILED, then the words; the words cleared, then OP_RAN
  *   P2 read      acquire   P1: OP_RAN, then the words, then OP_DETAILED
+ *   P3 stream    release   P3: acquire, by who delivers; abandoned work may just be making its first post
  *
  * Rejected: two words more (a parked operation costs 128 bytes, and most have neither); a record allocated by the first
  * progress (a call that cannot fail would fail, and a report would read memory that is freed meanwhile).
@@ -62,7 +63,7 @@ static_assert(sizeof(struct op) == CACHE_LINE, "claiming and sweeping touch one 
 static_assert(offsetof(struct op, slot) == 0, "the word is where slots.h looks for it");
 
 struct op_cold {
-    struct op_stream *stream;                                  /* K: its window; NULL until the first post */
+    _Atomic(struct op_stream *) stream;                        /* K, P3: its window; NULL until the first post */
     const char *message;                                       /* K */
     _Atomic uint64_t said[2];                                  /* K, P1, P2: done and total; or detail and its size */
     void *hook;                                                /* H: a weir_cancel_fn */
@@ -90,10 +91,20 @@ static inline void cold_say(struct op_cold *cold, uint64_t first, uint64_t secon
     atomic_store_explicit(&cold->said[1], second, memory_order_release);                                   /* P1 */
 }
 
+static inline struct op_stream *cold_stream(const struct op_cold *cold)
+{
+    return atomic_load_explicit(&cold->stream, memory_order_acquire);                                      /* P3 */
+}
+
+static inline void cold_set_stream(struct op_cold *cold, struct op_stream *stream)
+{
+    atomic_store_explicit(&cold->stream, stream, memory_order_release);                                    /* P3 */
+}
+
 /* What the slot's last owner left goes. K. */
 static inline void cold_begin(struct op *op, struct op_cold *cold)
 {
-    cold->stream = NULL;
+    atomic_store_explicit(&cold->stream, NULL, memory_order_relaxed);                   /* the next P1 publishes it */
     cold->message = NULL;
     cold->hook = NULL;                                         /* stats.h: not told */
     cold_say(cold, 0, 0);

@@ -320,7 +320,8 @@ static inline weir_status op_take(uint64_t old, uint32_t traits, uint64_t *new)
         w = (w - OP_PENDING_ONE) | OP_UNACKED;
     if (op_acks_later(old, traits) && taken == OP_TAKEN_FINAL)
         w |= OP_UNACKED;
-    if (op_has(old, OP_PULL) && taken == OP_TAKEN_FINAL && (traits & OP_DISCARDS) != 0 && op_reason(old) != 0)
+    if (op_has(old, OP_PULL) && taken == OP_TAKEN_FINAL && (traits & OP_DISCARDS) != 0 && op_reason(old) != 0
+        && op_phase(old) != OP_ABANDONED)                      /* its handle is closed: all of it is purged */
         w &= ~OP_PENDING;
     *new = w;
     return WEIR_OK;
@@ -491,9 +492,9 @@ static inline uint64_t op_swept(uint64_t old, uint32_t reason, uint32_t traits)
 }
 
 /* T3 and T11 in one, for the worker whose work has returned: most finals are ready in that moment. OK: taken. BUSY:
- * nothing to take now. CANCELED, and nothing changed: the work gave a detail, and was abandoned, so nobody else will
- * look at that; take it back, and return again without OP_DETAILED. In a queue of the caller's it does not take: the
- * queue is not for results. */
+ * nothing to take now; in a queue of the caller's it does not take, for the queue is not for results. STALE: only T3;
+ * the work was abandoned, and the final is somebody else's. CANCELED, and nothing changed: likewise, and the work gave
+ * a detail, at which nobody else will look; take it back, and return again without OP_DETAILED. */
 static inline weir_status op_return_and_take(uint64_t old, uint32_t traits, uint64_t *new)
 {
     uint64_t w = old;
@@ -501,6 +502,8 @@ static inline weir_status op_return_and_take(uint64_t old, uint32_t traits, uint
         return WEIR_CANCELED;
     (void)op_return(old, traits, &w);
     *new = w;
+    if (op_phase(old) >= OP_ABANDONED)
+        return WEIR_STALE;
     return (traits & OP_FOREIGN) != 0 ? WEIR_BUSY : op_take(w, traits & ~(uint32_t)OP_AGAIN, new);
 }
 

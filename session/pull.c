@@ -16,7 +16,9 @@ static const weir_result *give_item(struct op_ref *ref, uint64_t handle, struct 
         .op.bits = handle, .number = stream->window.taken, .more = true, .data = item.data, .size = item.size,
         .tag = atomic_load_explicit(&ref->op->tag, memory_order_relaxed),                   /* E1 */
     };
+    counts_add(&s->counts, COUNT_POSTED, 1);
     counts_add(&s->counts, COUNT_DELIVERED, 1);
+    counts_add(&ref->all->outside, COUNT_POSTED, 1);
     counts_add(&ref->all->outside, COUNT_DELIVERED, 1);
     return &stream->result;
 }
@@ -36,7 +38,7 @@ static weir_status take(struct op_ref *ref, uint64_t handle, const weir_result *
 {
     struct op_change change;
     weir_status status = op_move(&ref->op->slot, op_next_take, traits_of(ref->op), &change);
-    struct op_stream *stream = ((struct op_cold *)slots_cold(&ref->all->ops, ref->index))->stream;
+    struct op_stream *stream = cold_stream(slots_cold(&ref->all->ops, ref->index));
     if (status == WEIR_OK)
         *out = give_item(ref, handle, stream);
     else if (status == WEIR_ALREADY)

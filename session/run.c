@@ -33,24 +33,15 @@ static void told(weir_task *task)
 static void returned(struct chunk *c, struct group *group, uint32_t bit, struct op_change *change, weir_status took,
                      uint32_t traits)
 {
-    struct op *op = group_op(group, bit);
     uint64_t word = change->old;
     (void)op_return(change->old, traits, &word);
-    if (op_phase(change->old) == OP_DONE) {                /* abandoned, and its final is delivered: the rest is here */
-        const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);
-        if (kind->gone != NULL)
-            kind->gone(op->ctx);
-    }
-    if (took == WEIR_OK) {
+    if (took == WEIR_OK)
         deliver(c, group, bit, word, change->new);
-        return;
-    }
-    if ((op_duties(change->old, change->new) & OP_FREED) != 0)
-        op_free_rest(c->session->all, op, cold_of(c->ops, group, bit));
-    chunk_note(c, group, bit, change->old, change->new);
+    else
+        chunk_note(c, group, bit, change->old, change->new);
     if ((traits & OP_FOREIGN) != 0 && op_steps_of(change->new, traits) != 0) {          /* not for this queue */
         roster_mark(group, UINT64_C(1) << bit);
-        session_wake_lane(group, c->session->all);
+        session_wake_lane(group, c->all);
     }
 }
 
@@ -68,6 +59,7 @@ static weir_status take_return(struct chunk *c, struct group *group, uint32_t bi
     if (kind->drop != NULL && detail != NULL)
         kind->drop(detail, size);
     *traits &= ~(uint32_t)OP_DETAILED;
+    atomic_store_explicit(&op->traits, *traits & ~(uint32_t)OP_AGAIN, memory_order_relaxed);    /* T3 releases it */
     return op_move(&op->slot, step, *traits, change);
 }
 
@@ -76,6 +68,7 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
 {
     struct weir_task task = {
         .c = c, .group = group, .op = op, .bit = bit, .cold = cold_of(c->ops, group, bit), .deferred = deferred,
+        .session = c->session->handle,
     };
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1: T2 */
     if (act_on_epoch(c, op))
@@ -115,10 +108,19 @@ void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
     struct op_change change;
     if (op_move_at(&op->slot, value, op_claim, 0, &change) != WEIR_OK)
         return;
+    /* relaxed: X1 of abandon.c, before the cancel word is looked at */
+    atomic_store_explicit(&c->account->work, op, memory_order_relaxed);
+    asymmetric_light();                                                                 /* X1 */
     weir_status status = call_work(c, group, op, bit, op_has(change.new, OP_TOKEN));
+    struct abandoned rest = { atomic_load_explicit(&op->kind, memory_order_relaxed), op->ctx };    /* E1: T2 */
     uint32_t traits = traits_of(op) | (status == WEIR_AGAIN ? (uint32_t)OP_AGAIN : 0);
     struct op_foreign *foreign = foreign_of(op, traits);
+    atomic_store_explicit(&c->account->work, NULL, memory_order_relaxed);               /* X1: T3 releases it */
     weir_status took = take_return(c, group, bit, op_return_and_take, &traits, &change);
+    if (op_phase(change.old) >= OP_ABANDONED) {
+        abandoned_returned(c, group, bit, &change, &rest);
+        return;
+    }
     returned(c, group, bit, &change, took, traits);
     if (foreign != NULL && op_phase(change.new) == OP_QUEUED)
         foreign_send(foreign);
@@ -187,7 +189,7 @@ weir_status weir_task_post(weir_task *task, void *data, size_t size)
         return weir_token_post((weir_token){ handle_as(weir_task_op(task).bits, HANDLE_TOKEN) }, data, size);
     if (weir_task_cancelled(task) != 0)
         return WEIR_CANCELED;
-    struct op_stream *stream = stream_of(&task->c->session->all->app->memory, task->op, task->cold);
+    struct op_stream *stream = stream_of(&task->c->all->app->memory, task->op, task->cold);
     if (stream == NULL)
         return WEIR_NO_MEMORY;
     weir_status status = post(task, &stream->window, (struct window_item){ data, size }, &change);
@@ -200,7 +202,7 @@ weir_status weir_task_post(weir_task *task, void *data, size_t size)
         event_post(&task->group->pulled);
     if ((duties & OP_LOOK) != 0) {
         roster_mark(task->group, UINT64_C(1) << task->bit);
-        session_wake_lane(task->group, task->c->session->all);
+        session_wake_lane(task->group, task->c->all);
     }
     return status;
 }
@@ -247,5 +249,5 @@ weir_op weir_task_op(const weir_task *task)
 
 weir_session weir_task_session(const weir_task *task)
 {
-    return (weir_session){ task->c->session->handle };
+    return (weir_session){ task->session };
 }

@@ -108,6 +108,7 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     latency_begin(s);
     atomic_store_explicit(&s->sweep, SWEEP_NONE, memory_order_relaxed);    /* published by the word, as all of these */
     atomic_store_explicit(&s->lend, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->abandons, 0, memory_order_relaxed);
     atomic_store_explicit(&s->drive, 0, memory_order_relaxed);
     policy_init(&s->policy);
     alarm_init(s);

@@ -52,6 +52,7 @@ struct session {
     const char *name;                                          /* I */
     int64_t timeout_ns;                                        /* I: of operations that have none of their own */
     uint32_t index;                                            /* I */
+    _Atomic uint32_t abandons;                                 /* A: 1 once grace is over (abandon.c) */
     _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
     CACHE_ALIGNED struct counts counts;                        /* A: account.h */
     struct policy policy;                                      /* A */

@@ -128,11 +128,13 @@ static void sweep_group(struct chunk *c, struct group *group)
     uint64_t first = op_value(c, group, 0, 0).bits;
     chunk_give_slots(c);
     c->group = group;
-    for (uint64_t rest = live; rest != 0; rest &= rest - 1) {
+    for (uint64_t rest = live; rest != 0 && c->session != NULL; rest &= rest - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(rest);
         cache_prefetch_write(group_op(group, bit) + PREFETCH_AHEAD);
         sweep_op(c, group, bit, first + ((uint64_t)bit << HANDLE_SLOT_SHIFT));
     }
+    if (c->session == NULL)
+        return;                                                /* work that it ran was abandoned (abandon.c) */
     settle_marks(c, group, ready);
     chunk_flush(c);
 }
@@ -188,9 +190,9 @@ static void sweep_shares(struct chunk *c, struct roster_run *run)
     if (is_to_be_shared(s))
         call_worker(s, handle_generation(s->handle));
     do
-        for (uint32_t i = 0; i < run->count; i++)
+        for (uint32_t i = 0; i < run->count && c->session != NULL; i++)
             sweep_group(c, group_of(c->ops, run->first + i * GROUP_SLOTS));
-    while (take_share(s, true, run));
+    while (c->session != NULL && take_share(s, true, run));
 }
 
 /* ---- from outside ---- */

@@ -174,17 +174,21 @@ static weir_status parts_init(struct app *app)
     weir_status status;
     if ((status = workers_init(app)) != WEIR_OK)                                          goto fail_workers;
     if ((status = overflow_init(app)) != WEIR_OK)                                         goto fail_overflow;
-    if ((status = idle_init(&app->idle, &app->memory, app->worker_count)) != WEIR_OK)     goto fail_overflow;
+    if ((status = reserve_init(app)) != WEIR_OK)                                          goto fail_overflow;
+    if ((status = idle_init(&app->idle, &app->memory, app->worker_count + app->reserve.count)) != WEIR_OK)
+        goto fail_reserve;
     if ((status = blocking_init(app, app->options.blocking_max)) != WEIR_OK)              goto fail_idle;
     if ((status = queues_init(app)) != WEIR_OK)                                           goto fail_blocking;
     if ((status = waits_init(app)) != WEIR_OK)                                            goto fail_queues;
     if ((status = above_init(app)) != WEIR_OK)                                            goto fail_waits;
     control_handle(&app->control, CONTROL_GROW, grow_blocking, app);
+    control_handle(&app->control, CONTROL_REPLACE, reserve_start, app);
     return WEIR_OK;
 fail_waits:    waits_fini(app);
 fail_queues:   queues_fini(app);
 fail_blocking: blocking_fini(app);
 fail_idle:     idle_fini(&app->idle, &app->memory);
+fail_reserve:  reserve_fini(app);
 fail_overflow: overflow_fini(app);
 fail_workers:  workers_fini(app);
     return status;
@@ -197,6 +201,7 @@ static void parts_fini(struct app *app)
     queues_fini(app);
     blocking_fini(app);
     idle_fini(&app->idle, &app->memory);
+    reserve_fini(app);
     overflow_fini(app);
     workers_fini(app);
 }
@@ -212,6 +217,7 @@ static void join_workers(struct app *app, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         (void)pthread_join(app->workers[i].thread, NULL);
+    reserve_join(app);
     blocking_join(app);
 }
 

@@ -36,6 +36,7 @@
 #include "workqueue/blocking.h"
 #include "workqueue/control.h"
 #include "workqueue/fdwait.h"
+#include "workqueue/reserve.h"
 #include "workqueue/room.h"
 #include "workqueue/timers.h"
 #include "workqueue/worker.h"
@@ -81,15 +82,16 @@ struct app {
     void *above;                                         /* I: what the session layer keeps (above.h) */
     struct slots queues;                                 /* serial and bounded queues (queue.h) */
     struct blocking blocking;
+    struct reserve reserve;
     struct timers timers;
     struct fdwaits fdwaits;
     struct control control;
 };
 
-/* Numbers of threads: lane workers, blocking ones, the control thread, guests, in this order. */
+/* Numbers of threads: lane workers, blocking ones, the control thread, guests, reserves, in this order. */
 static inline uint32_t app_thread_count(const struct app *app)
 {
-    return app->worker_count + app->blocking.max + 1 + APP_GUESTS;
+    return app->worker_count + app->blocking.max + 1 + APP_GUESTS + app->reserve.count;
 }
 
 /* One call's stay inside an application. */

@@ -119,7 +119,8 @@ static bool is_over(const struct app *app, struct job *job)
               || (phase == JOB_DEFERRED && reply_is_over(job));
     return ended && !runs_among(app->workers, app->worker_count, job)
         && !runs_among(app->blocking.workers, app->blocking.max, job)
-        && !runs_among(app->guests, APP_GUESTS, job);
+        && !runs_among(app->guests, APP_GUESTS, job)
+        && !runs_among(app->reserve.workers, app->reserve.count, job);
 }
 
 static weir_status wait_until_over(struct app *app, struct job *job, int64_t deadline, weir_status cancelled)

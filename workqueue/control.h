@@ -50,6 +50,7 @@ enum control_request {
     CONTROL_GROW,                                   /* the blocking lane wants a thread */
     CONTROL_RESCUE,                                 /* nobody took what a close needs */
     CONTROL_HOOKS,                                  /* cancel hooks to be run */
+    CONTROL_REPLACE,                                /* a worker is lost in abandoned work */
     CONTROL_REPORT,                                 /* a close has waited for long */
     CONTROL_STOP,                                   /* control_run returns */
     CONTROL_REQUESTS,

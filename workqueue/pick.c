@@ -177,10 +177,20 @@ struct job *worker_find_left(struct worker *w)
     return find_elsewhere(w, LANE_ALL);
 }
 
+/* Has no lanes of its own. */
+static struct job *find_for_reserve(struct worker *w, uint32_t lanes)
+{
+    uint32_t lane = preferred_lane(w->tick);
+    struct job *job = lane_is_in(lanes, lane) ? lane_steal(w, lane) : NULL;
+    return job != NULL ? job : find_elsewhere(w, lanes);
+}
+
 struct job *worker_find(struct worker *w, uint32_t lanes)
 {
     struct job *job = NULL;
     w->tick++;
+    if (w->kind == WORKER_RESERVE)
+        return find_for_reserve(w, lanes);
     if (lanes != 1U << WEIR_NORMAL)
         job = find_preferred(w, lanes);
     if (job == NULL)

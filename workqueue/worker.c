@@ -124,7 +124,8 @@ void *worker_main(void *argument)
 
 static void set_thread_name(const struct worker *w)
 {
-    static const char *const KIND[] = { [WORKER_LANE] = "", [WORKER_BLOCKING] = "b", [WORKER_CONTROL] = "ctl" };
+    static const char *const KIND[] = { [WORKER_LANE] = "", [WORKER_BLOCKING] = "b", [WORKER_CONTROL] = "ctl",
+                                       [WORKER_RESERVE] = "" };
     char name[16];
     if (w->kind == WORKER_CONTROL)
         (void)snprintf(name, sizeof(name), "%s:%s", w->app->thread_name, KIND[w->kind]);

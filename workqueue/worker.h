@@ -16,9 +16,10 @@
  * Nothing found: idle.h. One worker at most spins, for as long as the gaps between arrivals have lately been; the rest
  * sleep at once. After a second look that covers everything (also lanes that were never used).
  *
- * Four kinds of thread have this struct, because all of them count as workers in what the library promises (waiting
+ * Five kinds of thread have this struct, because all of them count as workers in what the library promises (waiting
  * calls answer WOULD_DEADLOCK there, their calls need no pin): those of the lanes, those of the blocking lane
- * (blocking.h), the control thread (control.h), and a guest: a thread of the user's that lends itself (fork.c).
+ * (blocking.h), the control thread (control.h), a guest: a thread of the user's that lends itself (fork.c), and a
+ * reserve (reserve.h).
  */
 #ifndef WEIR_WORKQUEUE_WORKER_H
 #define WEIR_WORKQUEUE_WORKER_H
@@ -43,7 +44,7 @@ enum { WORKER_DEQUE_CAPACITY = 256, WORKER_RING_CAPACITY = 1024 };
 
 enum { WORKER_CALLS_MAX = 4 };                           /* calls nest by CALLER_RUNS and by lending only */
 
-enum worker_kind { WORKER_LANE, WORKER_BLOCKING, WORKER_CONTROL, WORKER_GUEST };
+enum worker_kind { WORKER_LANE, WORKER_BLOCKING, WORKER_CONTROL, WORKER_GUEST, WORKER_RESERVE };
 
 struct lane {
     struct deque jobs;
