@@ -5,6 +5,7 @@
  * stays until he comes again. He sleeps on the group's event; it says only that something changed, the word says what.
  */
 #include "session/look.h"
+#include "workqueue/waitfor.h"
 
 /* The right to the oldest item came with the step. */
 static const weir_result *give_item(struct op_ref *ref, uint64_t handle, struct op_stream *stream)
@@ -47,8 +48,10 @@ static weir_status take(struct op_ref *ref, uint64_t handle, const weir_result *
     return status == WEIR_ALREADY ? WEIR_OK : status;
 }
 
-static weir_status take_or_wait(struct op_ref *ref, uint64_t handle, int64_t timeout_ns, const weir_result **out)
+static weir_status take_or_wait(struct op_ref *ref, uint64_t handle, int64_t timeout_ns, struct waitfor *wait,
+                                const weir_result **out)
 {
+    bool waits = false;
     int64_t deadline = timeout_ns != 0 ? time_add(clock_monotonic(), timeout_ns) : 0;
     for (bool in_time = timeout_ns != 0;;) {
         uint32_t seen = event_value(&ref->group->pulled);
@@ -57,7 +60,7 @@ static weir_status take_or_wait(struct op_ref *ref, uint64_t handle, int64_t tim
             return status;
         if (!in_time)
             return WEIR_TIMED_OUT;
-        if (worker_must_not_wait(ref->all->app))
+        if (!waits && !(waits = waitfor_begin(ref->all->app, timeout_ns, wait)))
             return registry_misuse(handle, WEIR_WOULD_DEADLOCK);
         in_time = event_wait(&ref->group->pulled, seen, deadline);
     }
@@ -76,7 +79,9 @@ weir_status weir_op_next(weir_op op, int64_t timeout_ns, const weir_result **out
     status = op_move_at(&ref.op->slot, op.bits, op_next_enter, traits_of(ref.op), &change);
     if (status == WEIR_OK) {
         op_follow(&ref, &change);
-        status = take_or_wait(&ref, op.bits, timeout_ns, &result);
+        struct waitfor wait = { 0 };
+        status = take_or_wait(&ref, op.bits, timeout_ns, &wait, &result);
+        waitfor_end(&wait);
         if (status == WEIR_OK)
             *out = result;
         (void)op_move(&ref.op->slot, op_next_exit, 0, &change);

@@ -22,6 +22,7 @@
 
 #include "core/verify.h"
 #include "session/sweep_word.h"
+#include "workqueue/waitfor.h"
 
 bool session_hold(struct session *s)
 {
@@ -119,13 +120,15 @@ static weir_status wait_held(struct session_ref *ref, uint64_t handle, int64_t t
     struct session *s = ref->session;
     if (is_gone(s, handle))
         return WEIR_STALE;
-    if (timeout_ns != 0 && worker_must_not_wait(ref->app.app))
-        return registry_misuse(handle, WEIR_WOULD_DEADLOCK);
+    struct waitfor wait;
     weir_status status = WEIR_TIMED_OUT;
     if (timeout_ns > 0) {
+        if (!waitfor_begin(ref->app.app, timeout_ns, &wait))
+            return registry_misuse(handle, WEIR_WOULD_DEADLOCK);
         atomic_fetch_add_explicit(&s->waiters, 1, memory_order_seq_cst);                /* O6 */
         status = wait_for_end(s, handle, time_add(clock_monotonic(), timeout_ns));
         atomic_fetch_sub_explicit(&s->waiters, 1, memory_order_relaxed);     /* one post too many is no harm */
+        waitfor_end(&wait);
     }
     if (report != NULL)
         report_fill(s, report);

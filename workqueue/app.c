@@ -18,6 +18,7 @@
 #include "core/verify.h"
 #include "workqueue/above.h"
 #include "workqueue/queue.h"
+#include "workqueue/waitfor.h"
 #include "workqueue/waits.h"
 
 enum { THREAD_NAME_MAX = 8, GUEST_FORKS = 256 };
@@ -325,7 +326,7 @@ static void refuse_everything(struct app *app)
     queues_wake(app);
 }
 
-static weir_status close_app(struct app *app, int64_t deadline, struct weir_report *report)
+static weir_status close_app(struct app *app, int64_t deadline, struct waitfor *wait, struct weir_report *report)
 {
     weir_status status = above_close(app, deadline);
     if (status == WEIR_OK && !app->stopped) {
@@ -337,6 +338,7 @@ static weir_status close_app(struct app *app, int64_t deadline, struct weir_repo
     }
     if (status == WEIR_OK)
         status = wait_for_threads(app, deadline);
+    waitfor_end(wait);                                   /* before the number is given back */
     if (report != NULL)
         above_report(app, status == WEIR_OK, report);
     if (status == WEIR_OK)
@@ -356,12 +358,16 @@ weir_status weir_app_close(weir_app handle, int64_t timeout_ns, struct weir_repo
         return status;
     struct app *app = pin.app;
     uint32_t nobody = 0;
-    if (worker_must_not_wait(app))
+    struct waitfor wait;
+    if (!waitfor_begin(app, timeout_ns, &wait))
         status = registry_misuse(handle.bits, WEIR_WOULD_DEADLOCK);
     else if (!atomic_compare_exchange_strong_explicit(&app->closer, &nobody, 1,
                                                       memory_order_acquire,                               /* A5 */
                                                       memory_order_relaxed))       /* answers, looks at nothing */
         status = WEIR_CLOSING;
     registry_unpin(&pin);                                /* the closer's claim keeps the application from here on */
-    return status == WEIR_OK ? close_app(app, time_add(clock_monotonic(), timeout_ns), report) : status;
+    if (status == WEIR_OK)
+        return close_app(app, time_add(clock_monotonic(), timeout_ns), &wait, report);
+    waitfor_end(&wait);
+    return status;
 }

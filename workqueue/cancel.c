@@ -25,6 +25,7 @@
  */
 #include "workqueue/app.h"
 #include "workqueue/reply.h"
+#include "workqueue/waitfor.h"
 #include "workqueue/waits.h"
 
 /* What is asked of an application that cannot be entered any more: it ends the item at this moment. */
@@ -159,10 +160,12 @@ weir_status weir_job_cancel_wait(weir_job *public, int64_t timeout_ns)
         return entered;                                  /* a call may still run; who closes waits for it */
     if (entered != WEIR_OK)
         return status;                                   /* the application is gone, and with it every call */
-    if (!worker_must_not_wait(ref.app))
+    struct waitfor wait;
+    if (waitfor_begin(ref.app, timeout_ns, &wait))
         status = wait_until_over(ref.app, job, time_add(clock_monotonic(), timeout_ns), status);
     else if (!is_over(ref.app, job))
         status = registry_misuse(job_app(job), WEIR_WOULD_DEADLOCK);
+    waitfor_end(&wait);
     app_leave(&ref);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "core/futex.h"
 #include "workqueue/app.h"
 #include "workqueue/reply.h"
+#include "workqueue/waitfor.h"
 
 #ifndef LOOKS_BEFORE_SLEEP                               /* the schedule explorer sleeps sooner */
 #define LOOKS_BEFORE_SLEEP 256
@@ -142,9 +143,10 @@ static weir_status run_on_worker(struct app_ref *ref, weir_job_fn *fn, void *ctx
 {
     struct root root = { .fn = fn, .argument = { .fn = fn, .ctx = ctx } };
     struct app *app = ref->app;
-    weir_status status = worker_must_not_wait(app) ? WEIR_WOULD_DEADLOCK
-                       : app_is_closing(app)       ? WEIR_SHUTDOWN
-                                                   : WEIR_OK;
+    struct waitfor wait;
+    weir_status status = !waitfor_begin(app, WEIR_FOREVER, &wait) ? WEIR_WOULD_DEADLOCK
+                       : app_is_closing(app)        ? WEIR_SHUTDOWN
+                                                    : WEIR_OK;
     if (status == WEIR_OK) {
         job_init_internal(&root.job, root_run, &root, WEIR_NORMAL);
         app_push(app, WEIR_NORMAL, &root.job);
@@ -154,6 +156,7 @@ static weir_status run_on_worker(struct app_ref *ref, weir_job_fn *fn, void *ctx
     app_leave(ref);
     if (status == WEIR_OK)
         wait_for_root(&root);
+    waitfor_end(&wait);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #include "core/probes.h"
 #include "workqueue/app.h"
 #include "workqueue/reply.h"
+#include "workqueue/waitfor.h"
 
 /* A full queue whose policy is that the caller runs the job (Q4): as a call of its own, which a cancel can wait for. */
 static weir_status run_by_caller(struct app *app, struct job *job)
@@ -152,9 +153,11 @@ weir_status weir_job_submit_wait(weir_queue handle, weir_job *job, int64_t timeo
     if (status != WEIR_OK)
         return status;
     status = try_submit(ref.app, handle, job);
-    if (status == WEIR_FULL && !worker_must_not_wait(ref.app)) {
+    struct waitfor wait;
+    if (status == WEIR_FULL && waitfor_begin(ref.app, timeout_ns, &wait)) {
         struct room *room = queue_is_lane(handle) ? &ref.app->lane_room : &queue_find(ref.app, handle)->room;
         status = submit_when_room(ref.app, handle, room, job, time_add(clock_monotonic(), timeout_ns));
+        waitfor_end(&wait);
     }
     app_leave(&ref);
     return status;

@@ -17,7 +17,8 @@
  * library does not touch the item's memory after it has entered the last call, so the function may free it, or submit
  * it again.
  *
- * Marks. [W] may wait; on a worker of the same application it answers WEIR_WOULD_DEADLOCK unless it need not wait.
+ * Marks. [W] may wait; on a worker of the same application it answers WEIR_WOULD_DEADLOCK unless it need not wait, and
+ * so it does on a worker of another one for which this one waits already, itself or by way of others.
  * Everything else never waits and may be called from any thread and from any callback (H2). Nothing is async-signal-
  * safe (R10). Handles are values: any bit pattern is safe to pass (H1), and every function that takes one may answer
  *     WEIR_INVALID   the bits are no handle of that kind
