@@ -480,15 +480,15 @@ static inline weir_status op_sweep(uint64_t old, uint32_t arg, uint64_t *new)
     return op_take(w, arg & 0xffffff, new) == WEIR_OK ? WEIR_OK : WEIR_AGAIN;
 }
 
-/* What op_sweep makes of the words that a sweep meets most, without a look at what they cannot have: nobody holds the
- * operation, it holds nothing, and it waits for its turn, or has deferred without a hook. The final is sealed
+/* What op_sweep makes of the words that a sweep meets most, without a look at what they cannot have: the operation
+ * waits for its turn, or has deferred without a hook, and holds nothing. Once its handle is closed the final is sealed
  * (op_is_sealed). 0: it is another word, or the operation holds something after all. */
 static inline uint64_t op_swept(uint64_t old, uint32_t reason, uint32_t traits)
 {
-    uint64_t low = old & SLOT_BITS;
-    if ((low != OP_QUEUED && low != (OP_DEFERRED | OP_TOKEN)) || (traits & (OP_STREAMS | OP_DETAILED | OP_MANUAL)) != 0)
+    uint64_t state = old & SLOT_BITS & ~(uint64_t)OP_HANDLE;
+    if ((state != OP_QUEUED && state != (OP_DEFERRED | OP_TOKEN)) || (traits & (OP_RESTS | OP_MANUAL)) != 0)
         return 0;
-    return (old & ~SLOT_BITS) | reason << OP_REASON_SHIFT | OP_DECIDED | OP_DELIVERY;
+    return (old ^ state) | reason << OP_REASON_SHIFT | OP_DECIDED | OP_DELIVERY;
 }
 
 /* T3 and T11 in one, for the worker whose work has returned: most finals are ready in that moment. OK: taken. BUSY:

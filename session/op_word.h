@@ -109,6 +109,7 @@ enum op_traits {
     OP_DROPS = 1 << 17,                                        /* the kind has a drop function */
     OP_DISCARDS = 1 << 18,                                     /* a cancel discards what was not delivered */
     OP_FOREIGN = 1 << 19,                                      /* runs in a queue of the caller's, not here */
+    OP_RESTS = OP_STREAMS | OP_DETAILED,                       /* there is more in the cold row than the hook */
     OP_TRAITS = 0xffffff,                                      /* what of them fits beside a reason (op_sweep) */
     OP_AGAIN = 1 << 20,                                        /* T3: the work function answered AGAIN */
     OP_RAN = 1 << 21,                                          /* set by T2's worker: the cold row has been filled in */

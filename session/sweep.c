@@ -19,7 +19,7 @@ static_assert(ROSTER_BLOCKS * BLOCK_GROUPS_MAX == 1 << SWEEP_NUMBER_BITS, "and t
 
 enum { PREFETCH_AHEAD = 12, SHARE_GROUPS = 16 };
 
-/* ---- one operation, one group ---- */
+/* ---- plain finals ---- */
 
 /* The final of what the library has decided, and that has no results and no detail, says only whose it is, and why. All
  * that have the same reason share one. */
@@ -37,74 +37,109 @@ void count_plains(struct chunk *c)
     if (c->plains == 0)
         return;
     count_finals(c, c->plain.status, true, c->plains);
-    chunk_count(c, COUNT_ENDED, c->plains);
     latency_plains(c, c->plains);
     c->plains = 0;
 }
 
-static void give_plain(struct chunk *c, struct op *op, uint32_t bit, uint64_t value, uint64_t sealed)
+/* T12 of a final inside of which the handle was not closed. */
+static void put_plain(struct chunk *c, struct group *group, struct op *op)
+{
+    struct op_change change;
+    (void)op_move(&op->slot, op_put_final, traits_of(op), &change);
+    c->plains++;
+    if (op_phase(change.new) == OP_FREE && op->extra != NULL)
+        extra_free(op->extra);
+    chunk_note(c, group, (uint32_t)(op - group_op(group, 0)), change.old, change.new);
+}
+
+/* The cold row is not looked at. When the callback returns the word is sealed, unless the handle is open still: then
+ * the operation ends with a store (T17). True: it did; the rest of it is still to be given back. */
+static inline bool give_plain(struct chunk *c, struct group *group, struct op *op, uint64_t word)
 {
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1 */
-    c->plain.op.bits = value;
+    struct op_extra *extra = op->extra;
     c->plain.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                /* E1 */
-    if (op->extra != NULL)
-        extra_over(op->extra);
-    uint64_t before = account_enter(c->account, value);
-    if (kind->on_result != NULL)
-        kind->on_result(&c->plain, op->ctx);
+    if (extra != NULL)
+        extra_over(extra);
+    kind->on_result(&c->plain, op->ctx);
     if (kind->gone != NULL)
         kind->gone(op->ctx);
-    (void)account_enter(c->account, before);
-    (void)op_retire(&op->slot, sealed);                        /* T17 */
-    if (op->extra != NULL)
-        extra_free(op->extra);
-    c->plains++;
-    c->freed |= UINT64_C(1) << bit;
-    c->left++;
+    if (op_has(word, OP_HANDLE))                               /* else it is the same, and a load here takes 3 ns */
+        word = atomic_load_explicit(&op->slot.word, memory_order_acquire);              /* T14 */
+    if (!op_is_sealed(word) || slot_word_is_worn(slot_word_next(word))) {
+        put_plain(c, group, op);
+        return false;
+    }
+    if (extra != NULL)
+        extra_free(extra);
+    (void)op_retire(&op->slot, word);                                                   /* T17 */
+    return true;
 }
 
-/* The step of op_swept. */
-static bool take_plain(struct op *op, uint64_t word, uint64_t swept)
-{
-    /* acq_rel: as in op_move; relaxed: then op_move_at looks */
-    return swept != 0 && !slot_word_is_worn(slot_word_next(word))
-        && atomic_compare_exchange_strong_explicit(&op->slot.word, &word, swept, memory_order_acq_rel,
-                                                   memory_order_relaxed);
-}
+/* ---- one operation ---- */
 
-static void sweep_held(struct chunk *c, struct group *group, uint32_t bit, uint64_t value, uint32_t reason)
+/* What a cancel of all means in one group. */
+struct decree {
+    uint32_t epoch, reason;                                    /* operations of other epochs are cancelled */
+    uint64_t first;                                            /* the value of slot 0, without a generation */
+};
+
+/* Anything that is not plain: the steps one by one. */
+static void sweep_held(struct chunk *c, const struct decree *d, struct group *group, uint32_t bit, uint64_t value)
 {
     struct op *op = group_op(group, bit);
     struct op_change change;
     latency_stamp_all(c->session, op);
-    if (op_move_at(&op->slot, value, op_sweep, (traits_of(op) & OP_TRAITS) | reason << 24, &change) == WEIR_OK) {
+    if (op_move_at(&op->slot, value, op_sweep, (traits_of(op) & OP_TRAITS) | d->reason << 24, &change) == WEIR_OK) {
         uint64_t decided = change.old;
-        (void)op_cancel(change.old, reason, &decided);
+        (void)op_cancel(change.old, d->reason, &decided);
         deliver(c, group, bit, decided, change.new);
     }
+    look_at_once(c, group, bit);
 }
 
-/* value: the operation's, without its generation. */
-static void sweep_op(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
+/* The step of op_swept. */
+static inline bool take_plain(struct op *op, uint64_t word, uint64_t swept)
+{
+    /* acq_rel: as in op_move; relaxed: then op_move_at looks */
+    return swept != 0
+        && atomic_compare_exchange_strong_explicit(&op->slot.word, &word, swept, memory_order_acq_rel,
+                                                   memory_order_relaxed);
+}
+
+/* True: as give_plain. */
+static inline bool sweep_op(struct chunk *c, const struct decree *d, struct group *group, uint32_t bit)
 {
     struct op *op = group_op(group, bit);
     uint64_t word = atomic_load_explicit(&op->slot.word, memory_order_acquire);         /* E1 */
     if (slot_word_is_free(word))
-        return;
-    value |= slot_word_generation(word);
+        return false;
     /* relaxed: of the life that the word is of, or the steps find another one */
-    uint32_t reason = cancel_applies(&c->session->cancel, atomic_load_explicit(&op->epoch, memory_order_relaxed));
-    if (reason != 0) {
-        uint64_t swept = op_swept(word, reason, traits_of(op));
-        if (take_plain(op, word, swept)) {
-            if (reason != c->plain.reason)
-                begin_plains(c, reason);
-            give_plain(c, op, bit, value, swept);
-            return;
-        }
-        sweep_held(c, group, bit, value, reason);
+    if (atomic_load_explicit(&op->epoch, memory_order_relaxed) == d->epoch) {
+        look_at_once(c, group, bit);
+        return false;
     }
-    look_at_once(c, group, bit);
+    uint64_t value = d->first + ((uint64_t)bit << HANDLE_SLOT_SHIFT) + slot_word_generation(word);
+    uint64_t swept = op_swept(word, d->reason, traits_of(op));
+    if (!take_plain(op, word, swept)) {
+        sweep_held(c, d, group, bit, value);
+        return false;
+    }
+    c->plain.op.bits = value;
+    (void)account_enter(c->account, value);
+    if ((traits_of(op) & OP_RESTS) == 0)                       /* still: with DELIVERY they are this thread's to read */
+        return give_plain(c, group, op, swept);
+    latency_stamp_all(c->session, op);
+    deliver(c, group, bit, swept & ~(uint64_t)OP_DELIVERY, swept);
+    return false;
+}
+
+/* ---- one group ---- */
+
+/* acq_rel: K3, the other end is start: whoever marked before is seen, whoever marks later sees the epoch */
+static uint64_t marks_of(struct group *group)
+{
+    return atomic_fetch_or_explicit(&group->leaf[ROSTER_READY], 0, memory_order_acq_rel);
 }
 
 /* The marks of what was walked go, and what asks for more is marked again (L3, L4). Slots that this chunk has freed and
@@ -115,26 +150,40 @@ static void settle_marks(struct chunk *c, struct group *group, uint64_t ready)
         return;
     bool empty = map_done(&group->leaf[ROSTER_READY], ready);
     if (look_wants_more(group, ready & ~c->freed))
-        roster_mark(group, ready);
+        roster_mark(group, ready & ~c->freed);
     else if (empty)
         roster_empty(group);
 }
 
-static void sweep_group(struct chunk *c, struct group *group)
+static void sweep_live(struct chunk *c, const struct decree *d, struct group *group, uint64_t live)
 {
-    /* acq_rel: K3, the other end is start: whoever marked before is seen, whoever marks later sees the epoch */
-    uint64_t ready = atomic_fetch_or_explicit(&group->leaf[ROSTER_READY], 0, memory_order_acq_rel);
-    uint64_t live = ~atomic_load_explicit(&group->leaf[ROSTER_FREE], memory_order_acquire) & ~UINT64_C(1); /* A4 */
-    uint64_t first = op_value(c, group, 0, 0).bits;
-    chunk_give_slots(c);
-    c->group = group;
-    for (uint64_t rest = live; rest != 0 && c->session != NULL; rest &= rest - 1) {
+    uint64_t ended = 0, before = account_enter(c->account, 0);
+    for (uint64_t rest = live; rest != 0; rest &= rest - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(rest);
         cache_prefetch_write(group_op(group, bit) + PREFETCH_AHEAD);
-        sweep_op(c, group, bit, first + ((uint64_t)bit << HANDLE_SLOT_SHIFT));
+        ended |= (uint64_t)sweep_op(c, d, group, bit) << bit;
     }
-    if (c->session == NULL)
-        return;                                                /* work that it ran was abandoned (abandon.c) */
+    (void)account_enter(c->account, before);
+    uint32_t count = (uint32_t)__builtin_popcountll(ended);
+    c->freed |= ended;
+    c->plains += count;
+    c->left += count;
+    chunk_count(c, COUNT_ENDED, count);
+}
+
+static void sweep_group(struct chunk *c, struct group *group)
+{
+    uint64_t ready = marks_of(group);
+    uint64_t live = ~atomic_load_explicit(&group->leaf[ROSTER_FREE], memory_order_acquire) & ~UINT64_C(1); /* A4 */
+    uint64_t cancel = atomic_load_explicit(&c->session->cancel.word, memory_order_acquire);                /* K2, E6 */
+    struct decree decree = {
+        .epoch = cancel_epoch(cancel), .reason = cancel_reason(cancel), .first = op_value(c, group, 0, 0).bits,
+    };
+    chunk_give_slots(c);
+    c->group = group;
+    if (decree.reason != c->plain.reason)
+        begin_plains(c, decree.reason);
+    sweep_live(c, &decree, group, live);
     settle_marks(c, group, ready);
     chunk_flush(c);
 }
@@ -190,9 +239,9 @@ static void sweep_shares(struct chunk *c, struct roster_run *run)
     if (is_to_be_shared(s))
         call_worker(s, handle_generation(s->handle));
     do
-        for (uint32_t i = 0; i < run->count && c->session != NULL; i++)
+        for (uint32_t i = 0; i < run->count; i++)
             sweep_group(c, group_of(c->ops, run->first + i * GROUP_SLOTS));
-    while (c->session != NULL && take_share(s, true, run));
+    while (take_share(s, true, run));
 }
 
 /* ---- from outside ---- */
@@ -210,6 +259,7 @@ bool session_sweep(struct session *s, uint64_t handle)
         return false;
     }
     chunk_begin(&c, s);
+    c.may &= ~(uint32_t)OP_STEP_RUN;                           /* a walk ends things, and must not be held up for long */
     sweep_shares(&c, &run);
     chunk_end(&c);
     return true;

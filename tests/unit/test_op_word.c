@@ -444,7 +444,8 @@ static void the_short_sweep_is_for_what_holds_nothing(void **unused)
     assert_true(op_swept(word(OP_QUEUED, 0, 0, 0), OP_BY_SESSION, 1) != 0);
     assert_true(op_swept(word(OP_DEFERRED, OP_TOKEN, 0, 0), OP_BY_SESSION, 1) != 0);
     assert_true(op_swept(word(OP_QUEUED, 0, 0, 0), OP_BY_SESSION, 1 | OP_STREAMS) == 0);
-    assert_true(op_swept(word(OP_QUEUED, OP_HANDLE, 0, 0), OP_BY_SESSION, 1) == 0);
+    assert_true(op_swept(word(OP_QUEUED, OP_HANDLE, 0, 0), OP_BY_SESSION, 1) != 0);
+    assert_true(op_swept(word(OP_QUEUED, OP_PULL, 0, 0), OP_BY_SESSION, 1) == 0);
     assert_true(op_swept(word(OP_DEFERRED, OP_TOKEN | OP_HOOK_SET, 0, 0), OP_BY_SESSION, 1) == 0);
 }
 
