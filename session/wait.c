@@ -3,7 +3,8 @@
  *
  *   step             order     partner
  *   O3 hold          acquire   holders, from another number than 0: the count down (acq_rel) of who held the slot
- *                              before; what they read of the last owner is read
+ *                              before; what they read of the last owner is read. 0: the session is over, and so is
+ *                              everything that ran for it (E7)
  *   O6 help          seq_cst   waiters: raised, then the session's words are looked at; who has marked something there
  *                              looks at waiters. At least one sees the other. lend: written by the close, which then
  *                              asks for a sweep, and so wakes who found it off. Each wake-up is a post of ended, whose
@@ -26,12 +27,12 @@
 
 bool session_hold(struct session *s)
 {
-    uint32_t holders = atomic_load_explicit(&s->holders, memory_order_relaxed);        /* the swap checks it */
+    uint32_t holders = atomic_load_explicit(&s->holders, memory_order_acquire);         /* O3: also if it is 0 (E7) */
     do
         if (holders == 0)
             return false;
     while (!atomic_compare_exchange_weak_explicit(&s->holders, &holders, holders + 1, memory_order_acquire, /* O3 */
-                                                  memory_order_relaxed));
+                                                  memory_order_acquire));              /* O3 */
     return true;
 }
 
@@ -93,6 +94,7 @@ static void help(struct session *s, uint64_t handle)
     {
         bool returned __attribute__((cleanup(worker_verify_returned))) = false;        /* R10 */
         do_what_is_due(s, handle);
+        weir_verify(!registry_is_forked(&s->all->app->place), "a callback forked, and returned in the child as well");
         returned = true;                                       /* NOLINT: read by its cleanup */
     }
     app_guest_end(guest);
