@@ -35,7 +35,7 @@ _Noreturn void verify_failed(const char *kind, const char *text, const char *con
 #define weir_bug(text) verify_failed("bug", (text), "", VERIFY_HERE)
 
 #ifdef NDEBUG
-#define weir_assert(condition) ((void)sizeof((condition) ? 1 : 0))
+#define weir_assert(condition) ((void)(0 && (condition)))
 #else
 #define weir_assert(condition)                                                                     \
     ((condition) ? (void)0 : verify_failed("bug", "this must hold:", #condition, VERIFY_HERE))
