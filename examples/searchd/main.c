@@ -83,10 +83,13 @@ static bool balances(const weir_report *report)
     return report->accepted == ended && report->posted == report->delivered + report->discarded;
 }
 
-static bool agree(void)
+/* The library's account against ours, and nothing of ours is left. */
+static bool agrees(const weir_report *report)
 {
     const struct figures *f = &figures;
-    return count_of(&f->accepted) == count_of(&f->completed) + count_of(&f->cancelled) + count_of(&f->timed_out) +
+    return report->accepted == count_of(&f->accepted) && report->completed == count_of(&f->completed) &&
+           report->cancelled == count_of(&f->cancelled) && report->timed_out == count_of(&f->timed_out) &&
+           count_of(&f->accepted) == count_of(&f->completed) + count_of(&f->cancelled) + count_of(&f->timed_out) +
                                      count_of(&f->failed) &&
            count_of(&f->posted) == count_of(&f->sent) + count_of(&f->dropped) && count_of(&f->chunk_bytes) == 0 &&
            count_of(&f->files_open) == 0;
@@ -119,9 +122,10 @@ static bool close_application(struct server *server)
 {
     weir_report report = {.size = sizeof report};
     weir_status status;
+    server_read_account(server);
     while ((status = weir_app_close(server->app, APP_CLOSE_NS, &report)) == WEIR_TIMED_OUT)
         (void)fprintf(stderr, "searchd: still closing\n");
-    bool good = status == WEIR_OK && balances(&report) && agree();
+    bool good = status == WEIR_OK && balances(&report) && agrees(&report) && server->account.misuses == 0;
     print_stats(server);
     print_report(&report, good);
     return good;

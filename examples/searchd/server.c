@@ -115,6 +115,13 @@ uint16_t server_port(const struct server *server)
     return ntohs(address.sin_port);
 }
 
+void server_read_account(struct server *server)
+{
+    weir_stats stats = {.size = sizeof stats};
+    if (weir_app_stats(server->app, &stats) == WEIR_OK)
+        server->account = stats;
+}
+
 /* ---- descriptors ---- */
 
 static void raise_descriptors(struct server *server)

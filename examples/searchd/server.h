@@ -59,11 +59,13 @@ struct server {
     uint64_t in_flight_at_term, in_flight_at_cancel;         /* searches */
     int64_t cancelled_at, barrier_ns;            /* of the server's close: when; until the last session's callback */
     int signals, lingered;
+    weir_stats account;                          /* the library's, as it was read last */
 };
 
 /* False: it has said why, and the process is to end. */
 bool server_init(struct server *server, const struct options *options);
 uint16_t server_port(const struct server *server);
+void server_read_account(struct server *server);
 void server_fini(struct server *server);
 
 /* ---- connections ---- */

@@ -87,6 +87,49 @@ static void put_histogram(struct evbuffer *out, const char *name, const struct h
     (void)evbuffer_add_printf(out, "]}");
 }
 
+/* ---- the library's own account ---- */
+
+static void put_latency(struct evbuffer *out, const char *name, const weir_latency *l)
+{
+    const struct row rows[] = {
+        {.name = "count", .value = l->count},   {.name = "p50_ns", .value = l->p50_ns},
+        {.name = "p99_ns", .value = l->p99_ns}, {.name = "p999_ns", .value = l->p999_ns},
+        {.name = "max_ns", .value = l->max_ns},
+    };
+    (void)evbuffer_add_printf(out, ",\"%s\":{", name);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        (void)evbuffer_add_printf(out, "%s", i > 0 ? "," : "");
+        put(out, rows[i].name, rows[i].value);
+    }
+    (void)evbuffer_add_printf(out, "}");
+}
+
+static void put_library(struct server *server, struct evbuffer *out)
+{
+    if (server->phase != PHASE_CLOSED)           /* afterwards: what it said last */
+        server_read_account(server);
+    const weir_stats *w = &server->account;
+    const struct row rows[] = {
+        {.name = "accepted", .value = w->accepted},   {.name = "refused", .value = w->refused},
+        {.name = "queued", .value = w->queued},       {.name = "running", .value = w->running},
+        {.name = "parked", .value = w->parked},       {.name = "deferred", .value = w->deferred},
+        {.name = "completed", .value = w->completed}, {.name = "failed", .value = w->failed},
+        {.name = "cancelled", .value = w->cancelled}, {.name = "timed_out", .value = w->timed_out},
+        {.name = "abandoned", .value = w->abandoned}, {.name = "posted", .value = w->posted},
+        {.name = "delivered", .value = w->delivered}, {.name = "discarded", .value = w->discarded},
+        {.name = "misuses", .value = w->misuses},
+    };
+    (void)evbuffer_add_printf(out, ",\"library\":{");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        (void)evbuffer_add_printf(out, "%s", i > 0 ? "," : "");
+        put(out, rows[i].name, rows[i].value);
+    }
+    put_latency(out, "cancel_seen", &w->cancel_seen);
+    put_latency(out, "cancel_final", &w->cancel_final);
+    put_latency(out, "cancel_barrier", &w->cancel_barrier);
+    (void)evbuffer_add_printf(out, "}");
+}
+
 /* ---- what a close waits for ---- */
 
 enum { BLOCKERS_EACH = 4, BLOCKERS_MOST = 20 };
@@ -165,6 +208,7 @@ void stats_write_json(struct server *server, struct evbuffer *out)
     put_histogram(out, "barrier", &figures.barrier);
     if (server->phase != PHASE_OPEN)
         put_close(server, out);
+    put_library(server, out);
     (void)evbuffer_add_printf(out, "}\n");
 }
 

@@ -82,6 +82,17 @@ static void print_histogram(const char *stats, const char *part, const char *tit
     print_bars(octave);
 }
 
+/* The same, as weir counts it: one histogram for all operations, whatever they did. */
+static void print_library(const char *stats, const char *part, const char *title)
+{
+    char p50[32], p99[32], max[32];
+    (void)printf("    %-44s %7llu samples   p50 %s   p99 %s   max %s\n", title,
+                 (unsigned long long)stats_number(stats, part, "count"),
+                 time_text(stats_number(stats, part, "p50_ns"), p50),
+                 time_text(stats_number(stats, part, "p99_ns"), p99),
+                 time_text(stats_number(stats, part, "max_ns"), max));
+}
+
 static bool check(bool good, const char *text)
 {
     (void)printf("  %s %s\n", good ? "ok    " : "FAILED", text);
@@ -143,6 +154,10 @@ bool summary_print(const struct drive *drive, int exit_code)
     print_histogram(s, "cancel_running", "running");
     print_histogram(s, "cancel_parked", "parked (its client does not read)");
     print_histogram(s, "barrier", "From a session's close to its callback, with a search under way");
+    (void)printf("\n  The library's own account:\n");
+    print_library(s, "cancel_seen", "cancel to seen by the work, or decided");
+    print_library(s, "cancel_final", "cancel to the final's callback");
+    print_library(s, "cancel_barrier", "close to its barrier, idle sessions too");
     (void)printf("\nSIGTERM with %llu searches in flight; when the time to drain was over, %llu were cancelled,\n"
                  "and all sessions were closed %s after that.\n\n", (unsigned long long)in_flight,
                  (unsigned long long)stats_number(s, NULL, "in_flight_at_cancel"),
