@@ -51,7 +51,9 @@ void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
 static void finish(struct delivery *d, op_step_fn *step)
 {
     struct op_change change;
-    if (op_is_sealed(d->now) && step == op_put_final) {
+    if (step == op_put_final && op_has(d->now, OP_HANDLE))     /* perhaps it was closed inside the callback */
+        d->now = atomic_load_explicit(&d->op->slot.word, memory_order_acquire);         /* T14 */
+    if (step == op_put_final && op_is_sealed(d->now)) {
         change.old = d->now;
         change.new = op_retire(&d->op->slot, d->now);          /* T17 */
     } else

@@ -15,8 +15,18 @@ static void abandon_again(struct op_ref *ref, uint64_t handle)
     session_out(s, 1);
 }
 
+/* The final is on its way, before the step and after it: who delivers it sees what has changed when he puts the word
+ * back (T12), and nobody has a duty before. */
+static bool is_being_delivered(const struct op_change *change)
+{
+    const uint64_t of = OP_PHASE | OP_DELIVERY | OP_PULL | OP_HOLD;
+    return (change->old & of) == (OP_DECIDED | OP_DELIVERY) && (change->new & of) == (OP_DECIDED | OP_DELIVERY);
+}
+
 void op_follow(struct op_ref *ref, const struct op_change *change)
 {
+    if (is_being_delivered(change))
+        return;
     uint32_t duties = op_duties(change->old, change->new), bit = ref->index % GROUP_SLOTS;
     /* relaxed: the operation has not left yet if there is a duty to leave */
     uint64_t handle = atomic_load_explicit(&ref->group->session, memory_order_relaxed);

@@ -160,7 +160,9 @@ static void look_at_group(struct chunk *c, struct session_lane *lane, struct gro
     if (c->session == NULL)
         return;                                                /* whoever is there finds the marks as they were */
     bool empty = map_done(&group->leaf[ROSTER_READY], bits);   /* L3 */
-    if (look_wants_more(group, bits))                               /* the second look; also work that yielded */
+    if (c->group == group)
+        bits &= ~c->freed;                                     /* slots that are not given back yet ask for nothing */
+    if (look_wants_more(group, bits))                          /* the second look; also work that yielded */
         roster_mark(group, bits);
     else if (empty)
         roster_empty(group);

@@ -259,7 +259,7 @@ bool session_sweep(struct session *s, uint64_t handle)
         return false;
     }
     chunk_begin(&c, s);
-    c.may &= ~(uint32_t)OP_STEP_RUN;                           /* a walk ends things, and must not be held up for long */
+    c.may &= ~(uint32_t)OP_STEP_RUN;                           /* a walk ends things, and is not to be held up */
     sweep_shares(&c, &run);
     chunk_end(&c);
     return true;
