@@ -105,6 +105,8 @@ static bool abandon(struct chunk *c, struct group *group, uint32_t bit, uint64_t
         return false;
     if (lost != NULL)
         take_over(c, group, lost);
+    if ((op_duties(change.old, change.new) & OP_FREED) != 0)   /* only its handle, or an acknowledgement, was missing */
+        op_free_rest(c->all, op, cold_of(c->ops, group, bit));
     chunk_note(c, group, bit, change.old, change.new);
     return op_phase(change.new) == OP_ABANDONED;
 }

@@ -157,8 +157,8 @@ static void gone(void *ctx)
 {
     struct context *c = ctx;
     must(!c->push || c->finals == 1);
+    atomic_fetch_add(&world.gone, 1);              /* before the context is seen to be gone */
     context_free(c);
-    atomic_fetch_add(&world.gone, 1);
 }
 
 #define KIND(does, shows, throws, room, how) \
