@@ -434,10 +434,13 @@ uint32_t slots_generation_floor(const struct slots *t)
 {
     uint32_t floor = t->floor;
     uint32_t chunks = atomic_load_explicit(&t->chunks, memory_order_acquire); /* C4 with C3 */
-    for (uint32_t index = 0; index < chunks << t->chunk_shift; index++) {
-        uint32_t unused = first_unused_generation(slots_at(t, index));
-        if (unused > floor)
-            floor = unused;
+    for (uint32_t chunk = 0; chunk < chunks; chunk++) {
+        unsigned char *rows = chunk_at(t, chunk);
+        for (uint32_t row = 0; row < slots_per_chunk(t); row++) {
+            uint32_t unused = first_unused_generation((struct slot *)(void *)(rows + (size_t)row * t->hot_size));
+            if (unused > floor)
+                floor = unused;
+        }
     }
     return floor;
 }

@@ -2,8 +2,9 @@
 /* session.c - sessions come, are found, and end
  *
  *   step             order     partner
- *   O1 open, shut    seq_cst   sessions.open: SHUT and a count. A session opens by adding one unless SHUT; the
- *                              application's close sets SHUT first and then looks which sessions there are
+ *   O1 open, shut    acq_rel   sessions.open: SHUT and a count. A session opens by adding one unless SHUT, and once
+ *                              more reads and writes the word when it is there; the application's close sets SHUT and
+ *                              then looks which sessions there are. Who comes second sees what the first did
  *   O2 gone          release   the count goes down after the last touch; acquire in above_close
  */
 #include "session/close.h"
@@ -114,7 +115,6 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     alarm_init(s);
     atomic_store_explicit(&s->closed_due, 0, memory_order_relaxed);
     atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
-    atomic_store_explicit(&s->holders, 1, memory_order_relaxed);
     node_begin(&s->closed_node, generation);
     node_begin(&s->sweep_node, generation);
     node_begin(&s->drive_node, generation);
@@ -123,6 +123,8 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     job_init_internal(&s->drive_job, drive_run, s, WEIR_HIGH);
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
         fill_lane(s, lane, generation);
+    /* release: O3; a waiter with an old handle may hold the slot from here on, and give it back by the fields above */
+    atomic_store_explicit(&s->holders, 1, memory_order_release);
 }
 
 static bool count_in(struct sessions *all)
@@ -131,7 +133,8 @@ static bool count_in(struct sessions *all)
     do
         if ((open & SHUT) != 0)
             return false;
-    while (!atomic_compare_exchange_weak_explicit(&all->open, &open, open + 1, memory_order_seq_cst, /* O1 */
+    while (!atomic_compare_exchange_weak_explicit(&all->open, &open, open + 1,
+                                                  memory_order_relaxed,   /* it is not there yet, see O1 */
                                                   memory_order_relaxed));
     return true;
 }
@@ -140,6 +143,13 @@ static void count_out(struct sessions *all)
 {
     if (atomic_fetch_sub_explicit(&all->open, 1, memory_order_release) == (SHUT | 1))   /* O2 */
         event_post(&all->none_left);
+}
+
+/* The application's close may have looked before the session was there. */
+static void close_what_came_late(const struct sessions *all, struct session *s, uint64_t handle)
+{
+    struct close_terms terms = close_at_once(all->app, WEIR_REASON_APPLICATION_CLOSED);
+    (void)session_close_as(s, handle, &terms);
 }
 
 static weir_status open_session(struct sessions *all, const weir_session_options *options, weir_session *out)
@@ -159,6 +169,8 @@ static weir_status open_session(struct sessions *all, const weir_session_options
     /* release: whoever enters (G1) sees the session filled in */
     atomic_store_explicit(&s->slot.word, slot_word_with(word, SESSION_OPEN), memory_order_release);
     out->bits = handle;
+    if ((atomic_fetch_or_explicit(&all->open, 0, memory_order_acq_rel) & SHUT) != 0)                    /* O1 */
+        close_what_came_late(all, s, handle);
     return WEIR_OK;
 fail_slot:
     roster_fini(&s->lanes[WEIR_NORMAL].roster);
@@ -301,11 +313,11 @@ uint32_t above_generation_floor(const struct app *app)
 weir_status above_close(struct app *app, int64_t deadline)
 {
     struct sessions *all = app->above;
-    atomic_fetch_or_explicit(&all->open, SHUT, memory_order_seq_cst);                   /* O1 */
+    atomic_fetch_or_explicit(&all->open, SHUT, memory_order_acq_rel);                   /* O1 */
     struct close_terms terms = close_at_once(app, WEIR_REASON_APPLICATION_CLOSED);
     struct session *s;
     for (uint32_t i = 0; (s = (struct session *)slots_at(&all->table, i)) != NULL; i++) {
-        uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_seq_cst);      /* O1 */
+        uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_acquire);      /* O1, G6 */
         uint64_t handle = handle_make(HANDLE_SESSION, app->place.index, i, slot_word_generation(word));
         if (!slot_word_is_free(word))
             (void)session_close_as(s, handle, &terms);
