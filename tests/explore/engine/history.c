@@ -101,6 +101,11 @@ static struct location *new_location(struct cell *cell, uintptr_t address, unsig
     return location;
 }
 
+bool history_is_known(uintptr_t address)
+{
+    return shadow_cell(address)->location[address >> 2 & 1] != 0;
+}
+
 struct location *history_find(uintptr_t address, unsigned size)
 {
     struct cell *cell = shadow_cell(address);

@@ -7,6 +7,7 @@
 
 /* The location of an atomic access; begins its history if there is none. */
 struct location *history_find(uintptr_t address, unsigned size);
+bool history_is_known(uintptr_t address); /* an atomic access has met it in this run */
 
 /* Makes room at `place`; forgets the oldest store when there is none, which moves the place by one. */
 struct message *history_insert(struct location *location, unsigned place);

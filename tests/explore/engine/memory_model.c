@@ -134,11 +134,14 @@ static void made_progress(struct thread *me)
     engine.idle_yields = 0;
 }
 
-/* Looking at the same value again and again without changing anything is spinning. */
+/* Looking at the same value again and again without changing anything is spinning. Who walks through memory that he
+ * has not seen before is not: there is an end to it. */
 static bool looks_in_vain(struct location *location, const struct message *message)
 {
     struct thread *me = engine.current;
     unsigned id = (unsigned)me->id;
+    if (location->looks[id].progress == UINT32_MAX)
+        engine.idle_yields = 0;
     bool same = location->looks[id].progress == me->progress && location->looks[id].value == message->value;
     location->looks[id].progress = me->progress;
     location->looks[id].value = message->value;
@@ -171,8 +174,24 @@ static unsigned choose_age(unsigned alternatives)
     return age;
 }
 
+/* There is no other thread, or none any more: then a load or a store of what no atomic access has met before is a plain
+ * one. Whole tables are filled at the start of a run, and looked through at its end. */
+static bool is_plain(uintptr_t address)
+{
+    if (history_is_known(address))
+        return false;
+    for (int i = 0; i < engine.thread_count; i++)
+        if (engine.threads[i].state != THREAD_ENDED && &engine.threads[i] != engine.current)
+            return false;
+    return true;
+}
+
 word model_load(uintptr_t address, unsigned size, int order, uintptr_t pc)
 {
+    if (is_plain(address)) {
+        shadow_atomic(address, size, false, pc);
+        return memory_read(address, size);
+    }
     struct location *location = enter(address, size, order, false, pc);
     unsigned age = 0;
     if (engine.left.stale > 0)
@@ -188,6 +207,11 @@ word model_load(uintptr_t address, unsigned size, int order, uintptr_t pc)
 
 void model_store(uintptr_t address, unsigned size, word value, int order, uintptr_t pc)
 {
+    if (is_plain(address)) {
+        shadow_atomic(address, size, true, pc);
+        memory_write(address, size, value);
+        return;
+    }
     struct location *location = enter(address, size, order, true, pc);
     unsigned place = location->count;
     if (engine.left.stale > 0) {
