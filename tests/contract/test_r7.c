@@ -308,7 +308,7 @@ static void a_number_that_was_not_delivered_is_invalid(void **unused)
 }
 
 struct acker {
-    struct probe *probe;
+    weir_op op;                                  /* a copy: the probe's is written again by the next callback */
     uint64_t number;
     _Atomic uint64_t won, already, other;
 };
@@ -316,7 +316,7 @@ struct acker {
 static void *acknowledge(void *arg)
 {
     struct acker *acker = arg;
-    weir_status status = weir_op_ack(acker->probe->op, acker->number);
+    weir_status status = weir_op_ack(acker->op, acker->number);
     acker->won += status == WEIR_OK;
     acker->already += status == WEIR_ALREADY;
     acker->other += status != WEIR_OK && status != WEIR_ALREADY;
@@ -330,9 +330,9 @@ static void of_many_threads_one_acknowledges(void **unused)
     struct probe probe;
     start_acked(&probe, ROUNDS + 1);
     for (uint64_t number = 1; number <= ROUNDS; number++) {
-        struct acker acker = { .probe = &probe, .number = number };
-        pthread_t threads[THREADS];
         tally_wait(&probe.items, number);
+        struct acker acker = { .op = probe.op, .number = number };
+        pthread_t threads[THREADS];
         for (int i = 0; i < THREADS; i++)
             threads[i] = thread_start(acknowledge, &acker);
         for (int i = 0; i < THREADS; i++)
