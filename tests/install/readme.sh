@@ -21,10 +21,10 @@ quietly()                                      # quietly COMMAND...: its output 
     "$@" >"$work/log" 2>&1 || { cat "$work/log"; fail "failed: $*"; }
 }
 
-runs()                                         # runs PROGRAM: ends well and says something
+runs()                                         # runs PROGRAM: ends well, and says five words and how it ended
 {
     timeout 60 "$1" >"$work/output" || fail "$1: exit code $?"
-    [ -s "$work/output" ] || fail "$1: said nothing"
+    [ "$(wc -l <"$work/output")" -eq 6 ] || fail "$1: said $(cat "$work/output")"
     echo "$(basename "$1"): $(head -n 1 "$work/output")"
 }
 
