@@ -139,6 +139,28 @@ static void operations_that_wait_for_the_same_share_a_line(void **unused)
     closing_wait(&closing, session);
 }
 
+static void the_same_kind_from_which_something_else_is_missing_has_its_own_line(void **unused)
+{
+    (void)unused;
+    struct probe with, without;
+    probe_init(&with);
+    probe_init(&without);
+    weir_op op = start(&search, &with);
+    start_closed(&search, &without);
+    gate_wait(&with.entered);
+    gate_wait(&without.entered);
+    begin_close(SECOND);
+    step(SECOND);
+    tally_wait(&lines, 2);
+    uint64_t handle = strstr(line[0], "handle open") != NULL ? 0 : 1;
+    assert_says(handle, "1 search: work running, handle open; tag 0");
+    assert_says(1 - handle, "1 search: work running; tag 0");
+    assert_ok(weir_op_close(op));
+    probe_release(&with);
+    probe_release(&without);
+    closing_wait(&closing, session);
+}
+
 static void a_close_that_is_over_in_time_says_nothing(void **unused)
 {
     (void)unused;
@@ -170,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOGGED(what_is_missing_is_said_after_the_time_and_ten_times_later),
         LOGGED(operations_that_wait_for_the_same_share_a_line),
+        LOGGED(the_same_kind_from_which_something_else_is_missing_has_its_own_line),
         LOGGED(a_close_that_is_over_in_time_says_nothing),
         LOGGED(for_ever_is_never),
     };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_section9_misuse.c - section 9: a caller's bug is answered by an error, and counted; what anybody may meet is not */
+/* test_section9_misuse.c - section 9: a caller's bug is answered by an error, and counted; what anybody may meet is
+ * not */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
