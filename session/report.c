@@ -30,9 +30,11 @@ static void fill_counts(const struct sums *n, weir_report *r)
                : n->of[COUNT_DECIDED] != 0 ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_CLEAN;
 }
 
-static void clear(weir_report *r)
+/* What is not counted by sessions. The rest is filled in. */
+static void clear(const struct sessions *all, weir_report *r)
 {
     *r = (weir_report){ .size = r->size, .blockers = r->blockers, .blockers_max = r->blockers_max };
+    r->workers_lost = atomic_load_explicit(&all->app->reserve.lost, memory_order_relaxed);      /* a moment old */
 }
 
 /* ---- what there is ---- */
@@ -86,7 +88,7 @@ static void walk(struct session *s, weir_report *r)
 void report_fill(struct session *s, weir_report *r)
 {
     struct sums sums;
-    clear(r);
+    clear(s->all, r);
     session_sums(s, &sums);
     r->phase = WEIR_PHASE_CLOSED;
     if (session_visit(&s->slot, s->handle) == WEIR_OK) {
@@ -104,7 +106,7 @@ void report_complete(struct session *s, weir_report *r)
     if (!account_balances(&sums))                              /* a worker in abandoned work may not have given */
         session_sums(s, &sums);
     account_check(&sums);
-    clear(r);
+    clear(s->all, r);
     r->phase = WEIR_PHASE_CLOSED;
     fill_counts(&sums, r);
 }
@@ -145,7 +147,7 @@ void report_fill_app(struct sessions *all, weir_report *r)
 {
     struct sums sums;
     struct session *s;
-    clear(r);
+    clear(all, r);
     r->phase = WEIR_PHASE_WAITING;
     sessions_sums(all, &sums);
     for (uint32_t i = 0; (s = (struct session *)slots_at(&all->table, i)) != NULL; i++)

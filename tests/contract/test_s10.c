@@ -27,7 +27,7 @@ static struct asked ask(void)
     return asked;
 }
 
-/* What the library does by itself comes to an end: asks until nothing is missing but what the user owes. */
+/* Asks until nothing is missing but what the user owes: what the library does by itself comes to an end. */
 static struct asked ask_until(uint32_t missing)
 {
     for (;;) {
@@ -381,6 +381,29 @@ static void a_wait_that_runs_out_says_what_is_missing(void **unused)
     end_close();
 }
 
+static const weir_kind abandoned = KIND(.work = work_holds, .on_result = on_result, .gone = on_gone);
+
+static void a_worker_that_is_lost_in_abandoned_work_is_reported(void **unused)
+{
+    (void)unused;
+    struct probe probe;
+    probe_init(&probe);
+    assert_ok(weir_op_start(session, &abandoned, &probe, NULL, NULL));
+    gate_wait(&probe.entered);
+    closing = (struct closing)CLOSING_INIT;
+    weir_close_options options = {
+        .size = sizeof(options), .abandon = true, .closed = closing_done, .ctx = &closing,
+    };
+    assert_ok(weir_session_close_with(session, &options));
+    end_close();
+    assert_int_equal(closing.report.outcome, WEIR_OUTCOME_ABANDONED);
+    assert_int_equal(closing.report.abandoned, 1);
+    assert_int_equal(closing.report.accepted, 1);
+    assert_int_equal(closing.report.workers_lost, 1);
+    gate_open(&probe.leave);
+    tally_wait(&probe.gones, 1);
+}
+
 static struct {
     struct gate done;
     weir_status status, wait, close;
@@ -432,39 +455,6 @@ static void the_application_of_a_session_is_known_until_it_is_closed(void **unus
     assert_status(weir_session_app(session, NULL), WEIR_INVALID);
 }
 
-/* ---- of the application ---- */
-
-static void a_close_of_the_application_reports_all_its_sessions(void **unused)
-{
-    (void)unused;
-    struct probe first, second;
-    weir_blocker blocker[BLOCKERS];
-    weir_report report = { .size = sizeof(report), .blockers = blocker, .blockers_max = BLOCKERS };
-    app = app_open_workers(2);
-    session = session_open_with(app, NULL);
-    weir_session other = session_open_with(app, NULL), ended = session_open_with(app, NULL);
-    seen_forget();
-    assert_ok(weir_op_start(ended, &ends, NULL, NULL, NULL));
-    tally_wait(&seen.finals, 1);
-    (void)session_close(ended);
-    probe_hold(&first, session);
-    probe_hold(&second, other);
-    assert_status(weir_app_close(app, 0, &report), WEIR_TIMED_OUT);
-    assert_int_equal(report.blockers_found, 2);
-    assert_int_equal(report.running, 2);
-    assert_int_equal(report.accepted, 3);
-    assert_int_equal(report.completed, 1);
-    assert_int_equal(blocker[0].missing, WEIR_MISSING_WORK);
-    assert_int_equal(blocker[1].missing, WEIR_MISSING_WORK);
-    gate_open(&first.leave);
-    gate_open(&second.leave);
-    assert_status(weir_app_close(app, WEIR_FOREVER, &report), WEIR_OK);
-    assert_int_equal(report.phase, WEIR_PHASE_CLOSED);
-    assert_int_equal(report.blockers_found, 0);
-    assert_int_equal(report.accepted, 3);
-    assert_int_equal(report.completed, 3);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,9 +471,9 @@ int main(void)
         TEST(what_there_is_no_room_for_is_counted),
         TEST(a_report_that_is_too_small_is_refused_untouched),
         TEST(a_wait_that_runs_out_says_what_is_missing),
+        TEST(a_worker_that_is_lost_in_abandoned_work_is_reported),
         TEST(inside_the_close_callback_the_phase_is_closed),
         TEST(the_application_of_a_session_is_known_until_it_is_closed),
-        cmocka_unit_test(a_close_of_the_application_reports_all_its_sessions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
