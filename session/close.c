@@ -63,11 +63,19 @@ void session_out(struct session *s, uint32_t count)
 
 /* ---- cancelling ---- */
 
+static void ask_children(struct session *s, uint32_t what)
+{
+    /* relaxed: of who has returned from opening one the caller knows, and of who has entered before G2 (children.c) */
+    if (atomic_load_explicit(&s->has_children, memory_order_relaxed) != 0)
+        session_ask(s, what);
+}
+
 void session_cancel_all(struct session *s, uint32_t reason)
 {
     latency_raise(s, clock_now(&s->all->app->clock), false);
     cancel_raise(&s->cancel, reason);
     session_ask_sweep(s);
+    ask_children(s, DRIVE_CANCEL_CHILDREN);
 }
 
 static enum session_phase phase_of(const struct session *s)
@@ -82,8 +90,10 @@ static void cancel_what_drains(struct session *s, uint32_t reason, int64_t now)
         return;
     latency_raise(s, now, true);
     cancel_raise(&s->cancel, reason);
-    if (session_advance(&s->slot, SESSION_CANCELLING))
+    if (session_advance(&s->slot, SESSION_CANCELLING)) {
         session_ask_sweep(s);
+        ask_children(s, DRIVE_CLOSE_CHILDREN);
+    }
 }
 
 /* ---- what is due ---- */
@@ -105,6 +115,10 @@ void session_drive(struct session *s)
     uint32_t what = atomic_exchange_explicit(&s->drive, 0, memory_order_seq_cst);       /* O7 */
     if (what == 0)
         return;
+    if ((what & DRIVE_CANCEL_CHILDREN) != 0)
+        children_cancel(s);
+    if ((what & DRIVE_CLOSE_CHILDREN) != 0)
+        children_close(s);
     if ((what & DRIVE_ABANDON) != 0)
         session_abandon(s);
     if ((what & DRIVE_REPORT) != 0)
@@ -123,11 +137,17 @@ void drive_run(weir_job *job, weir_status status)
         session_drive(s);
 }
 
+/* Of whoever let it drain for less. */
+static uint32_t reason_of_drain(const struct policy *p)
+{
+    return policy_at(&p->drain_at) <= policy_at(&p->parent_drain_at) ? WEIR_REASON_SESSION_CLOSED : WEIR_REASON_PARENT;
+}
+
 void close_see_to(struct session *s, int64_t now)
 {
     for (uint32_t due; (due = policy_take_due(&s->policy, phase_of(s), now)) != 0;) {
         if ((due & POLICY_CANCEL) != 0)
-            cancel_what_drains(s, WEIR_REASON_SESSION_CLOSED, now);
+            cancel_what_drains(s, reason_of_drain(&s->policy), now);
         if ((due & POLICY_ABANDON) != 0) {
             atomic_store_explicit(&s->abandons, 1, memory_order_relaxed);              /* O7 publishes it: X2 */
             session_ask(s, DRIVE_ABANDON);
@@ -151,7 +171,8 @@ struct close_terms close_at_once(const struct app *app, uint32_t reason)
 static void agree(struct session *s, const struct close_terms *terms)
 {
     (void)policy_shorten(&s->policy.closed_at, terms->now);
-    (void)policy_shorten(&s->policy.drain_at, terms->drain_at);
+    bool by_parent = terms->reason == WEIR_REASON_PARENT;
+    (void)policy_shorten(by_parent ? &s->policy.parent_drain_at : &s->policy.drain_at, terms->drain_at);
     (void)policy_shorten(&s->policy.abandon_at, terms->abandon_at);
     (void)policy_shorten(&s->policy.report_at, terms->report_at);
     if (terms->lends) {
@@ -168,6 +189,7 @@ static void go_on(struct session *s, const struct close_terms *terms)
     if (at_once)
         cancel_what_drains(s, terms->reason, terms->now);
     close_see_to(s, terms->now);
+    ask_children(s, DRIVE_CLOSE_CHILDREN);                     /* and whose times are shorter now */
     if (!at_once || terms->abandon_at != WEIR_FOREVER || clock_is_manual(&s->all->app->clock))
         alarm_wish(s);                                         /* else there is only the report: rescue.c sees to it */
 }

@@ -26,13 +26,25 @@ void session_cancel_all(struct session *s, uint32_t reason);
 void close_see_to(struct session *s, int64_t now);
 
 /* What takes longer than a caller or a timer should be held up: done by a job, or by the control thread. */
-enum session_drive { DRIVE_REPORT = 1, DRIVE_ABANDON = 2 };
+enum session_drive { DRIVE_REPORT = 1, DRIVE_ABANDON = 2, DRIVE_CANCEL_CHILDREN = 4, DRIVE_CLOSE_CHILDREN = 8 };
 
 /* The caller is inside. */
 void session_ask(struct session *s, uint32_t what);
 
 /* abandon.c: everything that waits for user code is abandoned. On a thread of the application, inside. */
 void session_abandon(struct session *s);
+
+/* ---- children.c ---- */
+
+/* Inside, on a thread of the application: each child is cancelled as a whole, or closed as this one is. */
+void children_cancel(struct session *s);
+void children_close(struct session *s);
+
+/* While it is opened. enter: before it is published; OK: the parent counts it, and the caller. CLOSED, STALE, LIMIT.
+ * opened: afterwards; the caller goes out of the parent. end: when it is over, and its slot given back. */
+weir_status child_enter(struct session *s, uint64_t parent);
+void child_opened(struct session *parent, struct session *s, uint64_t handle);
+void child_end(struct session *parent);
 
 /* ---- alarm.c ---- */
 

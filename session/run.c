@@ -71,6 +71,7 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
         .session = c->session->handle,
     };
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1: T2 */
+    session_fold(c->session);
     if (act_on_epoch(c, op))
         return WEIR_AGAIN;
     if ((traits_of(op) & OP_RAN) == 0)

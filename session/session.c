@@ -110,6 +110,9 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     atomic_store_explicit(&s->sweep, SWEEP_NONE, memory_order_relaxed);    /* published by the word, as all of these */
     atomic_store_explicit(&s->lend, 0, memory_order_relaxed);
     atomic_store_explicit(&s->abandons, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->has_children, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->parent, NULL, memory_order_relaxed);
+    atomic_store_explicit(&s->parent_handle, 0, memory_order_relaxed);
     atomic_store_explicit(&s->drive, 0, memory_order_relaxed);
     policy_init(&s->policy);
     alarm_init(s);
@@ -164,6 +167,9 @@ static weir_status open_session(struct sessions *all, const weir_session_options
     fill(s, all, block.first, options);
     if (options->reserve != 0 && (status = roster_reserve(&s->lanes[WEIR_NORMAL].roster, options->reserve)) != WEIR_OK)
         goto fail_slot;
+    if (options->parent.bits != 0 && (status = child_enter(s, options->parent.bits)) != WEIR_OK)
+        goto fail_slot;
+    struct session *parent = atomic_load_explicit(&s->parent, memory_order_relaxed);    /* this thread's */
     uint64_t handle = s->handle;
     uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_relaxed);          /* this thread's */
     /* release: whoever enters (G1) sees the session filled in */
@@ -171,6 +177,8 @@ static weir_status open_session(struct sessions *all, const weir_session_options
     out->bits = handle;
     if ((atomic_fetch_or_explicit(&all->open, 0, memory_order_acq_rel) & SHUT) != 0)                    /* O1 */
         close_what_came_late(all, s, handle);
+    if (parent != NULL)
+        child_opened(parent, s, handle);
     return WEIR_OK;
 fail_slot:
     roster_fini(&s->lanes[WEIR_NORMAL].roster);
@@ -181,12 +189,19 @@ fail_count:
     return status;
 }
 
+/* {0}, or perhaps a session of the same application. */
+static bool is_parent(uint64_t app, uint64_t parent)
+{
+    return parent == 0 || (handle_is_plausible(parent, HANDLE_SESSION) && handle_app(parent) == handle_app(app));
+}
+
 weir_status weir_session_open(weir_app app, const weir_session_options *options, weir_session *out)
 {
     static const weir_session_options defaults = { .size = sizeof(defaults) };
     struct app_ref ref;
     options = options != NULL ? options : &defaults;
-    if (out == NULL || options->size < sizeof(*options) || options->timeout_ns < 0)
+    if (out == NULL || options->size < sizeof(*options) || options->timeout_ns < 0
+        || !is_parent(app.bits, options->parent.bits))
         return registry_misuse(app.bits, WEIR_INVALID);
     weir_status status = app_enter(app.bits, HANDLE_APP, &ref);
     if (status != WEIR_OK)
@@ -234,6 +249,7 @@ static void end_node(struct session *s, struct node *node)
 
 void session_end(struct session *s)
 {
+    struct session *parent = atomic_load_explicit(&s->parent, memory_order_relaxed);    /* fixed until now */
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
         roster_fini(&s->lanes[lane].roster);
         end_node(s, &s->lanes[lane].node);
@@ -247,6 +263,7 @@ void session_end(struct session *s)
     atomic_store_explicit(&s->slot.word, slot_word_next(word), memory_order_release);
     event_post(&s->ended);
     session_release_slot(s);
+    child_end(parent);
 }
 
 /* ---- with the application ---- */

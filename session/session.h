@@ -53,6 +53,9 @@ struct session {
     int64_t timeout_ns;                                        /* I: of operations that have none of their own */
     uint32_t index;                                            /* I */
     _Atomic uint32_t abandons;                                 /* A: 1 once grace is over (abandon.c) */
+    _Atomic uint32_t has_children;                             /* A: 1 once one was opened (children.c) */
+    _Atomic(struct session *) parent;                          /* I; NULL: none. Atomic for calls with an old handle */
+    _Atomic uint64_t parent_handle;                            /* I; atomic for who walks the table */
     _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
     CACHE_ALIGNED struct counts counts;                        /* A: account.h */
     struct policy policy;                                      /* A */
@@ -144,6 +147,26 @@ bool session_sweep(struct session *s, uint64_t handle);
 /* Of whatever session is in the slot: what is due (close.c), and the close callback, if nobody has begun it. */
 void session_drive(struct session *s);
 void session_call_closed(struct session *s);
+
+/* K4, before an operation is accepted or called: what the parent cancelled, and its parents. The caller is inside. */
+void session_fold_slow(struct session *s, struct session *parent);
+
+static inline void session_fold(struct session *s)
+{
+    struct session *parent = atomic_load_explicit(&s->parent, memory_order_relaxed);   /* fixed */
+    if (parent != NULL)
+        session_fold_slow(s, parent);
+}
+
+/* The same for who has only a handle. */
+void session_fold_visiting(struct session *s, uint64_t handle);
+
+static inline void session_fold_from_outside(struct session *s, uint64_t handle)
+{
+    /* relaxed: fixed, or the handle is not this session's, and the visit is in vain */
+    if (atomic_load_explicit(&s->parent, memory_order_relaxed) != NULL)
+        session_fold_visiting(s, handle);
+}
 
 /* Something has come that a thread in weir_session_wait may do: wakes those who lend themselves. After the mark; the
  * session may be another one by now. */

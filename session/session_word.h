@@ -2,7 +2,7 @@
 /* session_word.h - start against close against the last to leave, in one word; cancelling everything, in a second
  *
  *   the session's word    63 ....... 32 | 31 ..... 3 | 2 .. 0        the cancel word   63 .. 32 | 31 .. 8 | 7 .. 0
- *                          generation   |    LIVE    | phase                            epoch   |    0    | reason
+ *                          generation   |    LIVE    | phase                            epoch   |  seen   | reason
  *
  *     FREE --open--> OPEN --close--> DRAINING --> CANCELLING --> WAITING --> CLOSED --end--> FREE, generation + 1
  *                           (shut)     starts        epoch          all       LIVE 0           close callback has
@@ -20,6 +20,7 @@
  *   G6 end        the completer       release   CLOSED -> FREE, after the close callback has returned
  *   K1 raise      cancel, close       acq_rel   epoch + 1, with a reason
  *   K2 look       start, claim, poll  acquire   is there an epoch newer than the operation's?
+ *   K4 fold       start, claim, walk  acq_rel   the parent's epoch is newer than seen: epoch + 1, seen := the parent's
  *
  * S1, start and close are linearizable. G1 and G2 are compare-and-swaps on one word. A G1 before G2 in its order is
  * accepted, and LIVE counts it; a G1 after G2 reads a phase other than OPEN and is refused. There is no third case.
@@ -48,6 +49,14 @@
  *   e. Whoever finds a newer epoch writes the reason into the operation's word (op_word.h T4), which then decides.
  * If several cancels apply before somebody acts, the reason is the latest's. The epoch has 32 bits; every raise is
  * followed by a sweep that acts on each older operation, so nobody can be 2^32 raises behind.
+ *
+ * Children (S11). A cancel of a session's all applies to what its children had accepted before, too, and to nothing
+ * that they accept later. The walk over the children is asynchronous, so their own epochs alone would not do: what is
+ * accepted between the cancel and the walk would be cancelled with the rest. So a start and a claim in a child first
+ * look at the parent's epoch, and fold it into their own if it is newer than the one that was folded last (24 bits of
+ * it, seen); the walk does the same. Whoever folds first raises the child's epoch once, with the reason PARENT. A start
+ * that began after the cancel returned sees the parent's new epoch, and takes the child's epoch of after the fold. With
+ * parents of parents: from the top downwards.
  *
  * Driving a close: each driver (the closer; a later, shorter one; a deadline) does G2 or G3, K1 if it is time to
  * cancel, then G4. K1 comes before CANCELLING: whoever sees that phase finds the epoch raised, so a second close that
@@ -225,14 +234,50 @@ struct session_cancel {
 static inline uint32_t cancel_epoch(uint64_t w) { return (uint32_t)(w >> 32); }
 static inline uint32_t cancel_reason(uint64_t w) { return (uint32_t)w & 0xff; }
 
+enum { CANCEL_SEEN_SHIFT = 8, CANCEL_SEEN = 0xffffff };
+static inline uint32_t cancel_seen(uint64_t w) { return (uint32_t)(w >> CANCEL_SEEN_SHIFT) & CANCEL_SEEN; }
+
+static inline uint64_t cancel_make(uint32_t epoch, uint32_t seen, uint32_t reason)
+{
+    return (uint64_t)epoch << 32 | (uint64_t)(seen & CANCEL_SEEN) << CANCEL_SEEN_SHIFT | reason;
+}
+
 /* K1. Everything accepted before is cancelled. */
 static inline void cancel_raise(struct session_cancel *c, uint32_t reason)
 {
     weir_assert(reason > 0 && reason <= 0xff);
     uint64_t old = atomic_load_explicit(&c->word, memory_order_relaxed);               /* a guess; the swap checks */
-    while (!atomic_compare_exchange_weak_explicit(&c->word, &old, (uint64_t)(cancel_epoch(old) + 1) << 32 | reason,
+    while (!atomic_compare_exchange_weak_explicit(&c->word, &old,
+                                                  cancel_make(cancel_epoch(old) + 1, cancel_seen(old), reason),
                                                   memory_order_acq_rel,                /* K1: E6, this end */
                                                   memory_order_relaxed))
+        ;
+}
+
+/* K4. True: it was newer, and this call has folded it in. A parent's epoch that was read long ago is not newer. */
+static inline bool cancel_fold(struct session_cancel *c, const struct session_cancel *parent, uint32_t reason)
+{
+    /* acquire: K1 of the parent; what its canceller did goes on to who acts here */
+    uint32_t now = cancel_epoch(atomic_load_explicit(&parent->word, memory_order_acquire));
+    uint64_t old = atomic_load_explicit(&c->word, memory_order_relaxed);               /* a guess; the swap checks */
+    for (;;) {
+        uint32_t ahead = (now - cancel_seen(old)) & CANCEL_SEEN;
+        if (ahead == 0 || ahead > CANCEL_SEEN / 2)
+            return false;
+        if (atomic_compare_exchange_weak_explicit(&c->word, &old, cancel_make(cancel_epoch(old) + 1, now, reason),
+                                                  memory_order_acq_rel,                /* K4, as K1 */
+                                                  memory_order_relaxed))
+            return true;
+    }
+}
+
+/* A session that is being opened: what its parent cancelled before is nothing to it. */
+static inline void cancel_adopt(struct session_cancel *c, const struct session_cancel *parent)
+{
+    uint64_t old = atomic_load_explicit(&c->word, memory_order_relaxed);               /* a guess; the swap checks */
+    uint32_t now = cancel_epoch(atomic_load_explicit(&parent->word, memory_order_acquire));    /* K1 */
+    while (!atomic_compare_exchange_weak_explicit(&c->word, &old, cancel_make(cancel_epoch(old), now, 0),
+                                                  memory_order_acq_rel, memory_order_relaxed))   /* K4, as K1 */
         ;
 }
 

@@ -227,6 +227,7 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
         return registry_misuse(session.bits, status);
     if ((status = session_find(session.bits, &ref)) != WEIR_OK)
         return status;
+    session_fold_from_outside(ref.session, session.bits);
     struct start st = {
         .s = ref.session, .session = session.bits, .kind = kind, .ctx = ctx, .options = options,
         .site = __builtin_return_address(0),                   /* S10: where the caller is */
