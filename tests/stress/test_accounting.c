@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_accounting.c - eight threads start operations of every sort, cancel some, and are refused when the sessions
- * close under them; others ask all the time; what reports and statistics say in the end is what the callbacks counted */
+ * close under them; others ask all the time; what reports and statistics say in the end is what callbacks counted */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
