@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 static struct server server;
@@ -20,7 +21,8 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    server_stop(&server);
+    if (server.pid != 0)
+        server_stop(&server);
     return tree_remove(state);
 }
 
@@ -168,20 +170,23 @@ static void delete_cancels_one_search_and_its_answer_says_so(void **state)
     char target[64], body[LINE_BYTES];
     client_open_small(&one, &server);
     client_open_small(&other, &server);
-    client_search(&one, "q=.");
-    client_search(&other, "q=.");
+    client_search(&one, "q=.&path=large.txt");
+    client_search(&other, "q=.&path=large.txt");
+    wait_until(&server, "parked", 2, 2);                 /* the library's count: one file each, one scan each */
+    uint64_t parked = stats_of(&server, "cancel_parked\":{\"count");
     (void)snprintf(target, sizeof target, "/search/%s", one.id);
     assert_int_equal(request(&server, "DELETE", target, body), 200);
     assert_non_null(strstr(body, "\"cancelled\":true"));
     assert_true(client_answer(&one, &answer));
     assert_non_null(strstr(answer.done, "\"status\":\"cancelled\""));
     expect("DELETE", target, 404, "it may be over");
+    assert_int_equal(stats_of(&server, "cancel_parked\":{\"count"), parked + 1);    /* cancelled while it was parked */
     client_search(&one, "q=needle&path=small");          /* the connection serves on */
     assert_true(client_answer(&one, &answer));
     assert_int_equal(answer.matches, 1);
     assert_true(client_answer(&other, &answer));
     assert_non_null(strstr(answer.done, "\"status\":\"complete\""));
-    assert_int_equal(answer.matches, 200001);
+    assert_int_equal(answer.matches, 200000);
     client_close(&one);
     client_close(&other);
 }
@@ -213,6 +218,31 @@ static void an_old_client_gets_its_answer_without_chunks(void **state)
     client_close(&client);
 }
 
+/* Its limits are the test's own from here on, so this is the last one. */
+static void when_descriptors_do_not_suffice_searches_are_refused_in_time(void **state)
+{
+    (void)state;
+    enum { DESCRIPTORS = 160, SEARCHES = (160 - 64) / 6 };
+    static struct client client[SEARCHES];
+    struct rlimit limit = {.rlim_cur = DESCRIPTORS, .rlim_max = DESCRIPTORS};
+    struct server small;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    server_stop(&server);                        /* one at a time */
+    server_start(&small, (char *)NULL);
+    assert_int_equal(stats_of(&small, "descriptors"), DESCRIPTORS);
+    for (int i = 0; i < SEARCHES; i++) {
+        client_open_small(&client[i], &small);
+        client_search(&client[i], "q=.&path=large.txt");
+    }
+    char body[LINE_BYTES];
+    assert_int_equal(request(&small, "GET", "/search?q=a", body), 503);
+    assert_non_null(strstr(body, "too many searches: 16"));
+    for (int i = 0; i < SEARCHES; i++)
+        client_close(&client[i]);
+    server_stop(&small);
+    server.pid = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +257,7 @@ int main(void)
         cmocka_unit_test(delete_cancels_one_search_and_its_answer_says_so),
         cmocka_unit_test(a_deadline_ends_a_search_whose_client_does_not_read),
         cmocka_unit_test(an_old_client_gets_its_answer_without_chunks),
+        cmocka_unit_test(when_descriptors_do_not_suffice_searches_are_refused_in_time),
     };
     return cmocka_run_group_tests_name("searchd.http", tests, start, stop);
 }
