@@ -5,8 +5,8 @@
 #
 #   bench/report.sh SAMPLES DIR
 #
-# SAMPLES has lines round,program,row,unit,value as bench/run.sh and bench/peers/run.sh keep them, both kinds in one
-# file. DIR gets samples.csv, one SVG for each plot, and index.html, which a browser shows without a server.
+# SAMPLES has lines round,program,row,unit,value as bench/run.sh keeps them. DIR gets samples.csv, one SVG for each plot,
+# and index.html, which a browser shows without a server.
 
 set -u
 here=$(dirname "$0")
@@ -17,7 +17,7 @@ mkdir -p "$dir" || exit 1
 [ "$samples" -ef "$dir/samples.csv" ] || cp "$samples" "$dir/samples.csv"
 rm -f "$dir"/*.svg "$dir"/*.dat
 
-# ---- the peers: a file of lines "peer median low high ratio ratio-low ratio-high" for each question ----
+# ---- the peers: a file for each question (report.awk) ----
 
 grep -v '^#' "$samples" | LC_ALL=C sort -t , -k 3,3 -k 2,2 -k 5,5g |
     LC_ALL=C awk -v dir="$dir" -f "$here/report.awk" >"$dir/questions" || exit 1
@@ -98,7 +98,9 @@ END
 quartiles. won: they lie above 1; lost: below.</p><pre>'
     grep -v '^#' "$samples" | LC_ALL=C sort -t , -k 3,3 -k 2,2 -k 5,5g | LC_ALL=C awk -f "$here/peers/compare.awk" | escape
     echo '</pre><h2>The library by itself, and the limits of the machine</h2><pre>'
-    grep -v '^#' "$samples" | LC_ALL=C sort -t , -k 2,2 -k 3,3 -k 5,5g >"$dir/sorted"
+    own=$(sed -n 's/^\([a-z_]*\) |.*/\1/p' "$here/rows.txt" | sort -u | tr '\n' ' ')
+    grep -v '^#' "$samples" | awk -F , -v own=" $own" 'index(own, " " $2 " ")' |
+        LC_ALL=C sort -t , -k 2,2 -k 3,3 -k 5,5g >"$dir/sorted"
     LC_ALL=C awk -f "$here/table.awk" "$here/rows.txt" "$dir/sorted" | escape
     echo '</pre></body></html>'
 } >"$dir/index.html"

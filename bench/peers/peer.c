@@ -2,8 +2,8 @@
  *
  * peer.c - puts the questions to one library, and prints one line of CSV for each answer: peer,row,unit,value
  *
- * Each start of the program is one sample of each row, after a warm-up. bench/run.sh does the same for the library
- * itself; bench/peers/run.sh starts all peers in turn, round after round.
+ * Each start of the program is one sample of each row, after a warm-up. bench/run.sh starts all of them in turn, round
+ * after round, and the programs that take the library apart as well.
  */
 #include "peer.h"
 
