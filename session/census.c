@@ -57,6 +57,7 @@ static bool read_op(struct op *op, const struct op_cold *cold, uint64_t value, u
     live->word = atomic_load_explicit(&op->slot.word, memory_order_acquire);            /* V2 */
     if (slot_word_generation(live->word) != slot_word_generation(word) || op_is_out(live->word))
         return false;
+    live->missing = census_missing(live->word);
     live->name = name_of(kind);
     live->op = value | slot_word_generation(word);
     return true;
@@ -77,6 +78,35 @@ static void walk_group(struct session *s, struct group *group, uint32_t now_ms, 
     }
 }
 
+/* The slot is held. */
+static bool read_child(struct session *s, uint64_t parent, uint32_t now_ms, struct live_op *live)
+{
+    uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_acquire);          /* its opening, G6 */
+    if (slot_word_is_free(word) || atomic_load_explicit(&s->parent_handle, memory_order_relaxed) != parent)
+        return false;                                          /* relaxed: the word has published it */
+    uint32_t opened_ms = atomic_load_explicit(&s->opened_ms, memory_order_relaxed);     /* likewise */
+    *live = (struct live_op){
+        .missing = WEIR_MISSING_SESSION, .name = s->name != NULL ? s->name : "session", .age_ms = now_ms - opened_ms,
+    };
+    return true;
+}
+
+static void walk_children(struct session *s, uint32_t now_ms, census_fn *fn, void *ctx)
+{
+    struct session *child;
+    struct live_op live;
+    if (atomic_load_explicit(&s->has_children, memory_order_relaxed) == 0)             /* G1 of who opened one */
+        return;
+    for (uint32_t i = 0; (child = (struct session *)slots_at(&s->all->table, i)) != NULL; i++) {
+        /* relaxed: a guess, asked again when the slot is held */
+        if (atomic_load_explicit(&child->parent_handle, memory_order_relaxed) != s->handle || !session_hold(child))
+            continue;
+        if (read_child(child, s->handle, now_ms, &live))
+            fn(&live, ctx);
+        session_release_slot(child);
+    }
+}
+
 void census_take(struct session *s, census_fn *fn, void *ctx)
 {
     uint32_t now_ms = clock_coarse_ms(&s->all->app->clock);
@@ -88,4 +118,5 @@ void census_take(struct session *s, census_fn *fn, void *ctx)
                 walk_group(s, group, now_ms, fn, ctx);
         }
     }
+    walk_children(s, now_ms, fn, ctx);
 }

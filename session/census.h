@@ -10,7 +10,8 @@
  *   V2 again    acquire   V1's loads come before it, being acquire themselves; T1 of a later owner
  *
  * Whoever walks is inside the session (G3), so that its blocks stay; that is all that it costs the others: a session
- * that becomes complete meanwhile waits for the end of the walk (S4).
+ * that becomes complete meanwhile waits for the end of the walk (S4). Children are found in the table of sessions, and
+ * their slots held while they are read.
  *
  * Rejected: counters by state. Each step would have to keep them, that is two read-modify-writes more on words that
  * all workers share.
@@ -20,9 +21,11 @@
 
 #include "session/session.h"
 
+/* Or a child session that is not over (S11): then op and site are 0. */
 struct live_op {
     uint64_t op;                                               /* its handle */
     uint64_t word;
+    uint32_t missing;                                          /* a set of enum weir_missing bits, never empty */
     const char *name;                                          /* its kind's */
     const void *site;
     uint64_t tag;
@@ -32,7 +35,7 @@ struct live_op {
 
 typedef void census_fn(const struct live_op *live, void *ctx);
 
-/* Calls fn for each operation that has not left the session. The caller is inside. */
+/* Calls fn for each operation that has not left the session, and each child. The caller is inside. */
 void census_take(struct session *s, census_fn *fn, void *ctx);
 
 /* What keeps an operation in its session: a set of enum weir_missing bits, never 0 for a word that is not out. Pure. */

@@ -29,6 +29,7 @@
 void session_fold_slow(struct session *s, struct session *parent)
 {
     session_fold(parent);
+    latency_inherit(s, parent);
     (void)cancel_fold(&s->cancel, &parent->cancel, WEIR_REASON_PARENT);
 }
 

@@ -67,12 +67,13 @@ static void add_to_report(const struct live_op *live, void *ctx)
 {
     struct walk *walk = ctx;
     weir_report *r = walk->report;
-    count_state(r, live->word);
+    if (live->op != 0)
+        count_state(r, live->word);
     if (r->blockers_found < r->blockers_max)
         r->blockers[r->blockers_found] = (weir_blocker){
             .op.bits = live->op, .name = live->name, .site = live->site, .age_ns = live->age_ms * UINT64_C(1000000),
             .tag = live->tag, .progress = live->progress, .total = live->total,
-            .missing = census_missing(live->word), .worker = worker_of(walk->all, live),
+            .missing = live->missing, .worker = worker_of(walk->all, live),
         };
     r->blockers_found++;
 }

@@ -63,7 +63,7 @@ static void keep_if_old(struct blocked *b, const struct live_op *live)
 static void collect(const struct live_op *live, void *ctx)
 {
     struct blocked_all *all = ctx;
-    struct blocked *b = group_for(all, live->name, census_missing(live->word));
+    struct blocked *b = group_for(all, live->name, live->missing);
     if (b != NULL)
         keep_if_old(b, live);
     else
@@ -122,13 +122,16 @@ static void say_seconds(struct text *t, uint64_t ms)
 
 static void say_one(struct text *t, const struct sessions *all, const struct live_op *live)
 {
-    int32_t worker = account_worker(all, live->op);
-    say(t, "; tag %" PRIu64, live->tag);
+    int32_t worker = live->op != 0 ? account_worker(all, live->op) : -1;
+    say(t, ";");
+    if (live->op != 0)
+        say(t, " tag %" PRIu64, live->tag);
     if (worker >= 0)
         say(t, " on worker %" PRId32, worker);
     say(t, " for ");
     say_seconds(t, live->age_ms);
-    say(t, ", started at %p", live->site);
+    if (live->op != 0)
+        say(t, ", started at %p", live->site);
     if (live->total != 0)
         say(t, ", %" PRIu64 " of %" PRIu64 " done", live->progress, live->total);
 }

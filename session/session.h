@@ -55,6 +55,7 @@ struct session {
     _Atomic uint32_t abandons;                                 /* A: 1 once grace is over (abandon.c) */
     _Atomic uint32_t has_children;                             /* A: 1 once one was opened (children.c) */
     _Atomic(struct session *) parent;                          /* I; NULL: none. Atomic for calls with an old handle */
+    _Atomic uint32_t opened_ms;                                /* I: clock_coarse_ms; atomic as the handle below */
     _Atomic uint64_t parent_handle;                            /* I; atomic for who walks the table */
     _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
     CACHE_ALIGNED struct counts counts;                        /* A: account.h */

@@ -61,6 +61,16 @@ void latency_raise(struct session *s, int64_t now, bool closes)
                                                       memory_order_relaxed);
 }
 
+void latency_inherit(struct session *s, const struct session *parent)
+{
+    /* relaxed, all: a guess at what K4 will do, which publishes the time; session_fold has acquired the parent's */
+    uint32_t now = cancel_epoch(atomic_load_explicit(&parent->cancel.word, memory_order_relaxed));
+    uint64_t own = atomic_load_explicit(&s->cancel.word, memory_order_relaxed);
+    if (cancel_seen(own) != (now & CANCEL_SEEN))
+        atomic_store_explicit(&s->cancelled_at, atomic_load_explicit(&parent->cancelled_at, memory_order_relaxed),
+                              memory_order_relaxed);
+}
+
 bool latency_is_wanted(const struct op *op, uint64_t handle)
 {
     uint64_t word = atomic_load_explicit(&op->slot.word, memory_order_relaxed);             /* a guess */
@@ -186,6 +196,8 @@ static void tell_barrier(const struct session *s, weir_latency *out)
 static void count_state(const struct live_op *live, void *ctx)
 {
     weir_stats *stats = ctx;
+    if (live->op == 0)
+        return;                                                /* a child session */
     switch (op_phase(live->word)) {
     case OP_QUEUED: stats->queued++; break;
     case OP_RUNNING: stats->running++; break;

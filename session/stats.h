@@ -94,6 +94,9 @@ void latency_begin(struct session *s);
 /* A cancel of all is about to be raised, perhaps by a close. The caller is inside. */
 void latency_raise(struct session *s, int64_t now, bool closes);
 
+/* K4 is about to be made: the parent's cancel of all, if it is a new one, is the child's from then on. */
+void latency_inherit(struct session *s, const struct session *parent);
+
 /* Before T4: a cancel of one, since then; and a cancel of all that is acted on. */
 void latency_stamp_one(struct op *op, uint64_t handle, int64_t since);
 void latency_stamp_all(const struct session *s, struct op *op);

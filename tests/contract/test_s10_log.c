@@ -161,6 +161,36 @@ static void the_same_kind_from_which_something_else_is_missing_has_its_own_line(
     closing_wait(&closing, session);
 }
 
+static void a_child_session_that_is_not_closed_is_named(void **unused)
+{
+    (void)unused;
+    struct probe probe;
+    weir_blocker blocker[2];
+    weir_report report = { .size = sizeof(report), .blockers = blocker, .blockers_max = 2 };
+    weir_session_options options = { .size = sizeof(options), .name = "part 1", .parent = session };
+    weir_session child = session_open_with(app, &options);
+    now_ns += 3 * SECOND;
+    probe_hold(&probe, child);
+    begin_close(SECOND);
+    assert_ok(weir_session_inspect(session, &report));
+    assert_int_equal(report.blockers_found, 1);
+    assert_string_equal(blocker[0].name, "part 1");
+    assert_int_equal(blocker[0].missing, WEIR_MISSING_SESSION);
+    assert_int_equal(blocker[0].op.bits, 0);
+    assert_int_equal(blocker[0].age_ns, 3 * SECOND);
+    assert_int_equal(report.accepted, 0);                      /* the operation is the child's */
+    do                                                         /* a worker closes the child */
+        assert_ok(weir_session_inspect(child, &report));
+    while (report.phase != WEIR_PHASE_WAITING);
+    step(SECOND);
+    tally_wait(&lines, 2);
+    uint64_t parents = strstr(line[0], "session upload") != NULL ? 0 : 1;
+    assert_says(parents, "session upload closing for 1.0 s: 1 part 1: child session not closed; for 4.0 s");
+    assert_says(1 - parents, "session part 1 closing for 1.0 s: 1 operation: work running");
+    probe_release(&probe);
+    closing_wait(&closing, session);
+}
+
 static void a_close_that_is_over_in_time_says_nothing(void **unused)
 {
     (void)unused;
@@ -193,6 +223,7 @@ int main(void)
         LOGGED(what_is_missing_is_said_after_the_time_and_ten_times_later),
         LOGGED(operations_that_wait_for_the_same_share_a_line),
         LOGGED(the_same_kind_from_which_something_else_is_missing_has_its_own_line),
+        LOGGED(a_child_session_that_is_not_closed_is_named),
         LOGGED(a_close_that_is_over_in_time_says_nothing),
         LOGGED(for_ever_is_never),
     };
