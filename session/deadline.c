@@ -32,17 +32,17 @@ static bool mark(struct op_extra *extra, uint8_t mark)
     return (atomic_fetch_or_explicit(&extra->marks, mark, memory_order_acq_rel) & mark) != 0;   /* D1, D2, D3 */
 }
 
-static void expire(struct op_extra *extra)
+static void expire(struct sessions *all, struct op_extra *extra)
 {
-    op_cancel_named(extra->all, extra->handle, WEIR_REASON_TIMEOUT, extra->timer.node.deadline);
+    op_cancel_named(all, extra->handle, WEIR_REASON_TIMEOUT, extra->timer.item.node.deadline);
 }
 
 /* ---- idle ---- */
 
-void deadline_touch(struct op_extra *extra)
+void deadline_touch(struct sessions *all, struct op_extra *extra)
 {
     struct op_idle *idle = extra_idle(extra);
-    int64_t now = clock_now(&extra->all->app->clock);
+    int64_t now = clock_now(&all->app->clock);
     /* relaxed, both: a number; nothing is to be seen behind it */
     int64_t last = atomic_load_explicit(&idle->stamp, memory_order_relaxed);
     while (last < now && !atomic_compare_exchange_weak_explicit(&idle->stamp, &last, now, memory_order_relaxed,
@@ -51,62 +51,55 @@ void deadline_touch(struct op_extra *extra)
 }
 
 /* Inside the timer's function, which is therefore not called again before it returns. */
-static bool goes_on(struct op_extra *extra)
+static bool goes_on(struct app *app, struct op_extra *extra)
 {
     struct op_idle *idle = extra_idle(extra);
-    struct app *app = extra->all->app;
     /* relaxed: as in deadline_touch; by a read-modify-write, which reads the latest one */
     int64_t last = atomic_fetch_add_explicit(&idle->stamp, 0, memory_order_relaxed);
     int64_t deadline = time_add(last, idle->timeout_ns);
     if (time_is_over(deadline, clock_now(&app->clock)))
         return false;
-    timers_arm(&app->timers, &extra->timer, deadline, 0);
+    deadline_arm_at(&app->timers, &extra->timer, deadline);
     if ((atomic_fetch_or_explicit(&extra->marks, 0, memory_order_acq_rel) & EXTRA_OVER) != 0)              /* D4 */
-        (void)timers_disarm(&app->timers, &extra->timer);
+        (void)deadline_disarm(&app->timers, &extra->timer);
     return true;
 }
 
 /* ---- both ---- */
 
 /* On whichever thread has the timers. */
-static void deadline_fire(weir_job *job, weir_status status)
+void deadline_fire(struct app *app, struct deadline *deadline, weir_status status)
 {
-    struct op_extra *extra = job->ctx;
-    if (status == WEIR_OK && (extra->has & EXTRA_IDLE) != 0 && goes_on(extra))
+    struct op_extra *extra = (struct op_extra *)deadline;      /* its first member */
+    if (status == WEIR_OK && (extra->has & EXTRA_IDLE) != 0 && goes_on(app, extra))
         return;
     if (status == WEIR_OK) {
         (void)mark(extra, EXTRA_FIRED);                                                                    /* D1 */
-        expire(extra);
+        expire(sessions_of(app), extra);
     }
-    extra_drop(extra);
+    extra_drop(sessions_of(app), extra);
 }
 
-void deadline_init(struct op_extra *extra)
+void deadline_arm(struct sessions *all, struct op_extra *extra, int64_t timeout_ns)
 {
-    timer_init_internal(&extra->timer, deadline_fire, extra);
-}
-
-void deadline_arm(struct op_extra *extra, int64_t timeout_ns)
-{
-    struct app *app = extra->all->app;
-    int64_t now = clock_now(&app->clock);
+    int64_t now = clock_now(&all->app->clock);
     if ((extra->has & EXTRA_IDLE) != 0) {
         extra_idle(extra)->timeout_ns = timeout_ns;
         atomic_store_explicit(&extra_idle(extra)->stamp, now, memory_order_relaxed);   /* published by the arming */
     }
-    timers_arm(&app->timers, &extra->timer, time_add(now, timeout_ns), 0);
+    deadline_arm_at(&all->app->timers, &extra->timer, time_add(now, timeout_ns));
 }
 
-void deadline_published(struct op_extra *extra)
+void deadline_published(struct sessions *all, struct op_extra *extra)
 {
     if ((extra->has & EXTRA_TIMER) != 0 && mark(extra, EXTRA_FIRED))                                       /* D2 */
-        expire(extra);
-    extra_drop(extra);
+        expire(all, extra);
+    extra_drop(all, extra);
 }
 
-void deadline_over(struct op_extra *extra)
+void deadline_over(struct sessions *all, struct op_extra *extra)
 {
     if ((extra->has & EXTRA_IDLE) != 0)
         (void)mark(extra, EXTRA_OVER);                                                                     /* D3 */
-    (void)timers_disarm(&extra->all->app->timers, &extra->timer);
+    (void)deadline_disarm(&all->app->timers, &extra->timer);
 }

@@ -6,7 +6,7 @@
 
 static struct app *app_of(const struct op_foreign *foreign)
 {
-    return foreign->idle.extra.all->app;
+    return foreign->all->app;
 }
 
 /* The session that the operation was started in, if it is not over. */
@@ -34,18 +34,19 @@ static void call_work(struct sessions *all, uint64_t op)
 static void foreign_run(weir_job *job, weir_status status)
 {
     struct op_foreign *foreign = job->ctx;
-    struct sessions *all = foreign->idle.extra.all;
+    struct sessions *all = foreign->all;
     uint64_t op = foreign->idle.extra.handle;
     if (status == WEIR_OK)
         call_work(all, op);
     else
         op_cancel_named(all, op, app_is_stopping(all->app) ? WEIR_REASON_APPLICATION_CLOSED : WEIR_REASON_USER,
                         clock_now(&all->app->clock));
-    extra_drop(&foreign->idle.extra);
+    extra_drop(all, &foreign->idle.extra);
 }
 
-void foreign_init(struct op_foreign *foreign)
+void foreign_init(struct sessions *all, struct op_foreign *foreign)
 {
+    foreign->all = all;
     foreign->job = (struct job){ .fn = foreign_run, .ctx = foreign };
     atomic_store_explicit(&foreign->place, false, memory_order_relaxed);               /* nobody has seen it */
 }

@@ -40,7 +40,7 @@
 #include "session/look.h"
 #include "workqueue/queue.h"
 
-void foreign_init(struct op_foreign *foreign);
+void foreign_init(struct sessions *all, struct op_foreign *foreign);
 
 /* A place in the queue that the handle names: of this application, no lane. STALE, CLOSED, FULL, SHUTDOWN. */
 weir_status foreign_reserve(struct op_foreign *foreign, weir_queue queue);

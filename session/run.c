@@ -141,7 +141,7 @@ void run_elsewhere(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
     returned(c, group, bit, &change, WEIR_BUSY, traits);
     if (op_phase(change.new) == OP_QUEUED)
         foreign_send(extra_foreign(extra));
-    extra_drop(extra);
+    extra_drop(c->session->all, extra);
 }
 
 /* ---- inside ---- */
@@ -163,7 +163,7 @@ weir_reason weir_task_cancelled(const weir_task *task)
 static void touch(weir_task *task)
 {
     if ((traits_of(task->op) & OP_IDLE) != 0)
-        deadline_touch(task->op->extra);
+        deadline_touch(task->c->session->all, task->op->extra);
 }
 
 /* The entry is written only if there is room for it; nobody but this thread takes room away. */

@@ -8,6 +8,7 @@
  *   O2 gone          release   the count goes down after the last touch; acquire in above_close
  */
 #include "session/close.h"
+#include "session/extra.h"
 
 #include "core/verify.h"
 #include "session/sweep_word.h"
@@ -297,6 +298,7 @@ weir_status above_init(struct app *app)
     all->app = app;
     app->above = all;
     rescue_init(all);
+    timers_on_deadline(&app->timers, deadline_fire);
     return WEIR_OK;
 fail_ops:      slots_fini(&all->ops);
 fail_accounts: memory_free(&app->memory, all->accounts, all->accounts_count * sizeof(struct account));

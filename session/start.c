@@ -17,6 +17,7 @@ static const weir_op_options defaults = { .size = sizeof(defaults) };
 /* What a start is told, and what it has taken so far. */
 struct start {
     struct session *s;
+    struct sessions *all;                                      /* of its application; s may be another's later */
     uint64_t session;                                          /* its handle, as the caller has it */
     const weir_kind *kind;
     void *ctx;
@@ -69,7 +70,7 @@ static weir_status place(struct start *st)
              : (st->kind->flags & WEIR_BLOCKS) != 0 ? WEIR_BLOCKING : WEIR_NORMAL;
     if (queue.bits == 0)
         return WEIR_OK;
-    const struct app *app = st->s->all->app;
+    const struct app *app = st->all->app;
     if (!handle_is_plausible(queue.bits, HANDLE_QUEUE) || handle_app(queue.bits) != app->place.index)
         return registry_misuse(st->session, WEIR_INVALID);
     if (elsewhere)
@@ -85,13 +86,13 @@ static weir_status take_record(struct start *st)
                  | ((st->traits & OP_IDLE) != 0 ? (uint32_t)EXTRA_IDLE : 0) | (elsewhere ? (uint32_t)EXTRA_JOB : 0);
     if (has == 0)
         return WEIR_OK;
-    struct op_extra *extra = extra_make(st->s->all, has);
+    struct op_extra *extra = extra_make(st->all, has);
     if (extra == NULL)
         return WEIR_NO_MEMORY;
     if (elsewhere) {
         weir_status status = foreign_reserve(extra_foreign(extra), st->options->queue);
         if (status != WEIR_OK) {
-            extra_unmake(extra);
+            extra_unmake(st->all, extra);
             return status;
         }
         st->lane = foreign_lane(extra_foreign(extra));         /* there its results are delivered */
@@ -104,7 +105,7 @@ static void give_record(struct start *st)
 {
     if ((st->traits & OP_FOREIGN) != 0)
         foreign_unreserve(extra_foreign(st->extra));
-    extra_unmake(st->extra);
+    extra_unmake(st->all, st->extra);
 }
 
 static void fill(struct start *st)
@@ -118,7 +119,7 @@ static void fill(struct start *st)
     atomic_store_explicit(&op->epoch, st->epoch, memory_order_relaxed);
     op->extra = st->extra;
     atomic_store_explicit(&op->site, st->site, memory_order_relaxed);
-    atomic_store_explicit(&op->started_ms, clock_coarse_ms(&st->s->all->app->clock), memory_order_relaxed);
+    atomic_store_explicit(&op->started_ms, clock_coarse_ms(&st->all->app->clock), memory_order_relaxed);
 }
 
 /* Results that are fetched, or acknowledged by number, outlive their delivery, the final too: so there is room for them
@@ -127,16 +128,16 @@ static bool take_stream(struct start *st)
 {
     if (st->kind->on_result != NULL && !manual(st->kind))
         return true;
-    struct op_cold *cold = slots_cold(&st->s->all->ops, st->index);
+    struct op_cold *cold = slots_cold(&st->all->ops, st->index);
     cold_begin(st->op, cold);
     if (manual(st->kind))
         ack_begin(&cold->ack, handle_generation(st->value));
-    return stream_of(&st->s->all->app->memory, st->op, cold) != NULL;
+    return stream_of(&st->all->app->memory, st->op, cold) != NULL;
 }
 
 static weir_status take_slot(struct start *st)
 {
-    struct sessions *all = st->s->all;
+    struct sessions *all = st->all;
     weir_status status = roster_take(&st->s->lanes[st->lane].roster, &st->index);
     if (status != WEIR_OK)
         return status;
@@ -160,7 +161,7 @@ static void wake(struct start *st)
 {
     struct session_lane *lane = &st->s->lanes[st->lane];
     if (node_schedule(&lane->node, handle_generation(st->session)))
-        app_push(st->s->all->app, st->lane, &lane->job);
+        app_push(st->all->app, st->lane, &lane->job);
 }
 
 /* The sweep may have been here before T1. True: it was, and the final is the session's workers'. */
@@ -177,7 +178,7 @@ static void hand_to_session(struct start *st)
 {
     roster_mark(st->group, group_bit(st->index));                                       /* K3, with the sweep */
     if (st->extra != NULL)
-        deadline_published(st->extra);
+        deadline_published(st->all, st->extra);
     (void)cancel_if_swept(st);
     wake(st);
 }
@@ -187,7 +188,7 @@ static void hand_to_queue(struct start *st)
 {
     (void)atomic_fetch_or_explicit(&st->group->leaf[ROSTER_READY], 0, memory_order_acq_rel);               /* K3 */
     foreign_send_first(extra_foreign(st->extra));
-    deadline_published(st->extra);
+    deadline_published(st->all, st->extra);
     if (cancel_if_swept(st)) {
         roster_mark(st->group, group_bit(st->index));
         wake(st);
@@ -210,7 +211,7 @@ static weir_status start(struct start *st, weir_op *out)
     if (st->extra != NULL) {
         st->extra->handle = st->value;
         if (st->timeout_ns != WEIR_FOREVER)
-            deadline_arm(st->extra, st->timeout_ns);
+            deadline_arm(st->all, st->extra, st->timeout_ns);
     }
     op_publish(&st->op->slot, out != NULL, st->kind->on_result == NULL);                /* T1, E1 */
     ((st->traits & OP_FOREIGN) != 0 ? hand_to_queue : hand_to_session)(st);
@@ -229,7 +230,8 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
         return status;
     session_fold_from_outside(ref.session, session.bits);
     struct start st = {
-        .s = ref.session, .session = session.bits, .kind = kind, .ctx = ctx, .options = options,
+        .s = ref.session, .all = sessions_of(ref.app.app), .session = session.bits,
+        .kind = kind, .ctx = ctx, .options = options,
         .site = __builtin_return_address(0),                   /* S10: where the caller is */
         .epoch = cancel_now(&ref.session->cancel),             /* before G1: see session_word.h C6 */
     };

@@ -48,7 +48,7 @@ static void put_plain(struct chunk *c, struct group *group, struct op *op)
     (void)op_move(&op->slot, op_put_final, traits_of(op), &change);
     c->plains++;
     if (op_phase(change.new) == OP_FREE && op->extra != NULL)
-        extra_free(op->extra);
+        extra_free(c->session->all, op->extra);
     chunk_note(c, group, (uint32_t)(op - group_op(group, 0)), change.old, change.new);
 }
 
@@ -60,7 +60,7 @@ static inline bool give_plain(struct chunk *c, struct group *group, struct op *o
     struct op_extra *extra = op->extra;
     c->plain.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                /* E1 */
     if (extra != NULL)
-        extra_over(extra);
+        extra_over(c->session->all, extra);
     kind->on_result(&c->plain, op->ctx);
     if (kind->gone != NULL)
         kind->gone(op->ctx);
@@ -71,7 +71,7 @@ static inline bool give_plain(struct chunk *c, struct group *group, struct op *o
         return false;
     }
     if (extra != NULL)
-        extra_free(extra);
+        extra_free(c->session->all, extra);
     (void)op_retire(&op->slot, word);                                                   /* T17 */
     return true;
 }

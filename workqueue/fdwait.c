@@ -176,7 +176,7 @@ static void let_go(struct fdwaits *fdwaits, struct fdwait *wait)
     struct job *job = &wait->timer.job;
     /* relaxed: D4 or D1 has acquired it, and nobody changes it any more */
     uint32_t stage = atomic_load_explicit(&wait->stage, memory_order_relaxed);
-    bool in_wheel = wait->timer.node.deadline != WEIR_FOREVER && (stage & FDWAIT_EXPIRED) == 0;
+    bool in_wheel = wait->timer.item.node.deadline != WEIR_FOREVER && (stage & FDWAIT_EXPIRED) == 0;
     if ((stage & FDWAIT_ADDED) != 0)
         epoll_remove(fdwaits, wait);
     if ((stage & FDWAIT_EXPIRED) != 0)
@@ -238,9 +238,8 @@ static void run_control(void *ctx)
 static void prepare_start(struct fdwait *wait, int64_t deadline)
 {
     wait->ready = 0;
-    wait->timer.period = 0;
-    wait->timer.node.deadline = deadline;
-    wait->timer.node.next = NULL;
+    wait->timer.item.node.deadline = deadline;
+    wait->timer.item.node.next = NULL;
     atomic_store_explicit(&wait->stage, FDWAIT_STARTING, memory_order_relaxed); /* J1 releases it with the phase */
     job_begin(&wait->timer.job, JOB_ARMED);
 }

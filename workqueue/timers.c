@@ -10,31 +10,66 @@
 enum { WORD_OWNED = 1, WORD_PASS = 2, WORD_HANDED = 4 };
 
 #define WORD_FLAGS ((uintptr_t)7)
-_Static_assert(_Alignof(struct timer) > 7, "three bits of an item's address are free");
+_Static_assert(_Alignof(struct timer_item) > 7, "three bits of an item's address are free");
 
-static inline struct timer *word_last_item(uintptr_t word)
+static inline struct timer_item *word_last_item(uintptr_t word)
 {
-    return (struct timer *)(word & ~WORD_FLAGS);
+    return (struct timer_item *)(word & ~WORD_FLAGS);
 }
 
-static inline uintptr_t word_with_item(uintptr_t word, struct timer *timer)
+static inline uintptr_t word_with_item(uintptr_t word, struct timer_item *item)
 {
-    return (uintptr_t)timer | (word & WORD_FLAGS);
+    return (uintptr_t)item | (word & WORD_FLAGS);
 }
 
 /* ---- one item --------------------------------------------------------------------------------- */
 
-static inline _Atomic uint64_t *stage_of(struct timer *timer)
+_Static_assert(offsetof(struct timer_item, node) == 0 && offsetof(struct deadline, item) == 0, "see the next two");
+
+static inline struct timer_item *item_of_node(struct wheel_node *node) { return (struct timer_item *)node; }
+static inline struct deadline *deadline_of(struct timer_item *item) { return (struct deadline *)item; }
+
+static inline struct timer_item *item_next(struct timer_item *item)
 {
-    return (_Atomic uint64_t *)(void *)&timer->job.aux[0];
+    return item->bare ? deadline_of(item)->next : (struct timer_item *)(void *)timer_of_item(item)->job.next;
 }
-_Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t), "the stage fits in aux[0]");
+
+static inline void item_set_next(struct timer_item *item, struct timer_item *next)
+{
+    if (item->bare)
+        deadline_of(item)->next = next;
+    else
+        timer_of_item(item)->job.next = (struct job *)(void *)next;
+}
+
+static inline bool item_is_internal(struct timer_item *item)
+{
+    return item->bare || timer_of_item(item)->job.kind == JOB_INTERNAL;
+}
+
+static inline bool item_is_wait(struct timer_item *item)
+{
+    return !item->bare && timer_of_item(item)->job.kind == JOB_FDWAIT;
+}
+
+static inline _Atomic uint32_t *item_phase(struct timer_item *item)
+{
+    return item->bare ? &item->phase : &timer_of_item(item)->job.phase;
+}
+
+/* As job_move. */
+static bool item_move(struct timer_item *item, uint32_t from, uint32_t to)
+{
+    return atomic_compare_exchange_strong_explicit(item_phase(item), &from, to,
+                                                   memory_order_acq_rel,  /* J1 of job.h */
+                                                   memory_order_relaxed); /* decides nothing */
+}
 
 /* S2: true: LINKED. False: a cancel, or the control thread, was first, and it is LEAVING. */
-static bool stage_link(struct timer *timer)
+static bool stage_link(struct timer_item *item)
 {
-    uint64_t stage = TIMER_NEW;
-    bool linked = atomic_compare_exchange_strong_explicit(stage_of(timer), &stage, TIMER_LINKED,
+    uint8_t stage = TIMER_NEW;
+    bool linked = atomic_compare_exchange_strong_explicit(&item->stage, &stage, TIMER_LINKED,
                                                           memory_order_acq_rel,  /* S2 with S3 */
                                                           memory_order_acquire); /* S2 with S3 */
     weir_assert(linked || stage == TIMER_LEAVING);
@@ -42,21 +77,21 @@ static bool stage_link(struct timer *timer)
 }
 
 /* S3: true: the item is in no list, and the caller must put it into the intake. */
-static bool stage_leave(struct timer *timer)
+static bool stage_leave(struct timer_item *item)
 {
-    uint64_t stage = atomic_exchange_explicit(stage_of(timer), TIMER_LEAVING,
-                                              memory_order_acq_rel); /* S3 with S2 */
+    uint8_t stage = atomic_exchange_explicit(&item->stage, TIMER_LEAVING, memory_order_acq_rel); /* S3 with S2 */
     weir_assert(stage == TIMER_NEW || stage == TIMER_LINKED);
     return stage == TIMER_LINKED;
 }
 
-static void prepare_arm(struct timer *timer, int64_t deadline)
+static void prepare_arm(struct timer_item *item, bool bare, int64_t deadline)
 {
-    timer->node.next = NULL;
-    timer->node.deadline = deadline;
+    item->node.next = NULL;
+    item->node.deadline = deadline;
+    item->bare = bare;
     /* relaxed: nobody else looks before the phase becomes ARMED, which releases it (S1); for a wait, before its
      * starter is through (D2 of fdwait.h) */
-    atomic_store_explicit(stage_of(timer), TIMER_NEW, memory_order_relaxed);
+    atomic_store_explicit(&item->stage, TIMER_NEW, memory_order_relaxed);
 }
 
 /* The first deadline + n * period that is after now: ticks that were missed are one (Q1). */
@@ -71,80 +106,86 @@ static int64_t next_tick(int64_t deadline, int64_t period, int64_t now)
 
 /* ---- what the owner does ---------------------------------------------------------------------- */
 
-static void call_internal(struct timer *timer, weir_status status)
+static void call_internal(struct timers *timers, struct timer_item *item, weir_status status)
 {
-    timer->job.fn(job_public(&timer->job), status);
+    struct job *job = &timer_of_item(item)->job;
+    if (item->bare)
+        timers->deadline(timers->app, deadline_of(item), status);
+    else
+        job->fn(job_public(job), status);
 }
 
 /* It has been found in the intake, LEAVING: its phase is decided, and it is nobody else's any more. */
-static void end_leaving(struct timers *timers, struct timer *timer)
+static void end_leaving(struct timers *timers, struct timer_item *item)
 {
-    if (wheel_node_is_in(&timer->node))
-        wheel_remove(&timers->wheel, &timer->node);
+    bool internal = item_is_internal(item);
+    if (wheel_node_is_in(&item->node))
+        wheel_remove(&timers->wheel, &item->node);
     /* relaxed: only the owner moves it on from ENDING, and what the canceller did before came here with S3 */
-    if (atomic_load_explicit(&timer->job.phase, memory_order_relaxed) == JOB_ENDING)
-        atomic_store_explicit(&timer->job.phase, timer->job.kind == JOB_INTERNAL ? JOB_OVER : JOB_MARKED,
+    if (atomic_load_explicit(item_phase(item), memory_order_relaxed) == JOB_ENDING)
+        atomic_store_explicit(item_phase(item), internal ? JOB_OVER : JOB_MARKED,
                               memory_order_relaxed); /* and goes on with the queue (E10) */
-    if (timer->job.kind == JOB_INTERNAL)
-        call_internal(timer, WEIR_CANCELED);
+    if (internal)
+        call_internal(timers, item, WEIR_CANCELED);
     else
-        timers->dispatch(timers->app, &timer->job);
+        timers->dispatch(timers->app, &timer_of_item(item)->job);
 }
 
 /* Its time has come, and it is out of the wheel. If a cancel was first it will be in the intake. */
-static void end_due(struct timers *timers, struct timer *timer)
+static void end_due(struct timers *timers, struct timer_item *item)
 {
-    bool internal = timer->job.kind == JOB_INTERNAL;
-    if (!job_move(&timer->job, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
+    bool internal = item_is_internal(item);
+    if (!item_move(item, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
         return;
     if (internal)
-        call_internal(timer, WEIR_OK);
-    else if (timer->job.kind == JOB_FDWAIT)
-        timers->expired(timers->expired_ctx, timer);
+        call_internal(timers, item, WEIR_OK);
+    else if (item_is_wait(item))
+        timers->expired(timers->expired_ctx, timer_of_item(item));
     else
-        timers->dispatch(timers->app, &timer->job);
+        timers->dispatch(timers->app, &timer_of_item(item)->job);
 }
 
 /* The application ends, and it is out of the wheel. A descriptor wait is ended by the control thread, which
  * then finds it here as an item without a place in the wheel. */
-static void end_refused(struct timers *timers, struct timer *timer)
+static void end_refused(struct timers *timers, struct timer_item *item)
 {
-    if (timer->job.kind == JOB_FDWAIT)
+    if (item_is_wait(item))
         return;
-    bool internal = timer->job.kind == JOB_INTERNAL;
-    if (!job_move(&timer->job, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
+    bool internal = item_is_internal(item);
+    if (!item_move(item, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
         return;
     if (internal) {
-        call_internal(timer, WEIR_SHUTDOWN);
+        call_internal(timers, item, WEIR_SHUTDOWN);
     } else {
-        timer->job.forced = WEIR_SHUTDOWN;
-        timers->dispatch(timers->app, &timer->job);
+        struct job *job = &timer_of_item(item)->job;
+        job->forced = WEIR_SHUTDOWN;
+        timers->dispatch(timers->app, job);
     }
 }
 
-static void apply_item(struct timers *timers, struct timer *timer)
+static void apply_item(struct timers *timers, struct timer_item *item)
 {
-    if (!stage_link(timer))
-        end_leaving(timers, timer);
+    if (!stage_link(item))
+        end_leaving(timers, item);
     else if (timers->refusing)
-        end_refused(timers, timer);
+        end_refused(timers, item);
     else
-        wheel_insert(&timers->wheel, &timer->node);
+        wheel_insert(&timers->wheel, &item->node);
 }
 
 /* Oldest first, so that equal deadlines stay in the order in which they were armed. */
-static void apply_intake(struct timers *timers, struct timer *last)
+static void apply_intake(struct timers *timers, struct timer_item *last)
 {
-    struct job *first = NULL;
-    for (struct job *job = (struct job *)last, *before; job != NULL; job = before) {
-        before = job->next;
-        job->next = first;
-        first = job;
+    struct timer_item *first = NULL;
+    for (struct timer_item *item = last, *before; item != NULL; item = before) {
+        before = item_next(item);
+        item_set_next(item, first);
+        first = item;
     }
     while (first != NULL) {
-        struct timer *timer = timer_of(first);
-        first = first->next;
-        apply_item(timers, timer);
+        struct timer_item *item = first;
+        first = item_next(item);
+        apply_item(timers, item);
     }
 }
 
@@ -153,7 +194,7 @@ static void refuse_all(struct timers *timers)
     timers->refusing = true;
     struct wheel_list all = wheel_drain(&timers->wheel);
     for (struct wheel_node *node; (node = wheel_list_take(&all)) != NULL;)
-        end_refused(timers, timer_of_node(node));
+        end_refused(timers, item_of_node(node));
 }
 
 static bool is_ending(const struct timers *timers)
@@ -171,7 +212,7 @@ static void fire_due(struct timers *timers)
         timers->alarm = WEIR_FOREVER;
     struct wheel_list due = wheel_expire(&timers->wheel, now);
     for (struct wheel_node *node; (node = wheel_list_take(&due)) != NULL;)
-        end_due(timers, timer_of_node(node));
+        end_due(timers, item_of_node(node));
 }
 
 static void set_alarm(struct timers *timers)
@@ -220,7 +261,7 @@ static void leave_wheel(struct timers *timers, bool in_pass)
 /* ---- what the others do ----------------------------------------------------------------------- */
 
 /* Puts an item before the owner: W1, and the caller does it itself; or W2. */
-static void submit_item(struct timers *timers, struct timer *timer)
+static void submit_item(struct timers *timers, struct timer_item *item)
 {
     uintptr_t word = atomic_load_explicit(&timers->word, memory_order_relaxed); /* a guess; the CAS checks */
     for (;;) {
@@ -228,13 +269,13 @@ static void submit_item(struct timers *timers, struct timer *timer)
             if (atomic_compare_exchange_weak_explicit(&timers->word, &word, WORD_OWNED,
                                                       memory_order_acquire, /* W1 with W3 */
                                                       memory_order_relaxed)) {
-                apply_item(timers, timer);
+                apply_item(timers, item);
                 leave_wheel(timers, false);
                 return;
             }
         } else {
-            timer->job.next = (struct job *)word_last_item(word);
-            if (atomic_compare_exchange_weak_explicit(&timers->word, &word, word_with_item(word, timer),
+            item_set_next(item, word_last_item(word));
+            if (atomic_compare_exchange_weak_explicit(&timers->word, &word, word_with_item(word, item),
                                                       memory_order_release, /* W2 with W4 */
                                                       memory_order_relaxed))
                 return;
@@ -245,32 +286,38 @@ static void submit_item(struct timers *timers, struct timer *timer)
 void timers_arm(struct timers *timers, struct timer *timer, int64_t deadline, int64_t period)
 {
     weir_assert(job_is_free(&timer->job));
-    prepare_arm(timer, deadline);
-    timer->period = period;
+    prepare_arm(&timer->item, false, deadline);
+    timer_set_period(&timer->job, period);
     job_begin(&timer->job, JOB_ARMED); /* S1 */
-    submit_item(timers, timer);
+    submit_item(timers, &timer->item);
 }
 
 void timers_join(struct timers *timers, struct timer *timer, int64_t deadline)
 {
-    prepare_arm(timer, deadline);
-    submit_item(timers, timer);
+    prepare_arm(&timer->item, false, deadline);
+    submit_item(timers, &timer->item);
 }
 
 void timers_rearm(struct timers *timers, struct job *job)
 {
     struct timer *timer = timer_of(job);
-    prepare_arm(timer, next_tick(timer->node.deadline, timer->period, clock_now(timers->clock)));
+    int64_t deadline = next_tick(timer->item.node.deadline, timer_period(job), clock_now(timers->clock));
+    prepare_arm(&timer->item, false, deadline);
     if (job_move(job, JOB_PERIODIC, JOB_ARMED)) /* S1 */
-        submit_item(timers, timer);
+        submit_item(timers, &timer->item);
     else
         timers->dispatch(timers->app, job);
 }
 
+static void release_item(struct timers *timers, struct timer_item *item)
+{
+    if (stage_leave(item))
+        submit_item(timers, item);
+}
+
 void timers_release(struct timers *timers, struct timer *timer)
 {
-    if (stage_leave(timer))
-        submit_item(timers, timer);
+    release_item(timers, &timer->item);
 }
 
 void timers_cancelled(struct timers *timers, struct job *job)
@@ -287,9 +334,24 @@ bool timers_disarm(struct timers *timers, struct timer *timer)
     return true;
 }
 
+void deadline_arm_at(struct timers *timers, struct deadline *deadline, int64_t time)
+{
+    prepare_arm(&deadline->item, true, time);
+    atomic_store_explicit(&deadline->item.phase, JOB_ARMED, memory_order_release); /* S1; J1 of job.h */
+    submit_item(timers, &deadline->item);
+}
+
+bool deadline_disarm(struct timers *timers, struct deadline *deadline)
+{
+    if (!item_move(&deadline->item, JOB_ARMED, JOB_ENDING))
+        return false;
+    release_item(timers, &deadline->item);
+    return true;
+}
+
 void timer_init_internal(struct timer *timer, weir_job_fn *fn, void *ctx)
 {
-    *timer = (struct timer){ .period = 0 };
+    *timer = (struct timer){ .item = { .bare = false } };
     job_init_internal(&timer->job, fn, ctx, WEIR_NORMAL);
 }
 
@@ -337,6 +399,7 @@ void timers_init(struct timers *timers, const struct clock *clock, struct contro
     timers->dispatch = dispatch;
     timers->expired = NULL;
     timers->expired_ctx = NULL;
+    timers->deadline = NULL;
     wheel_init(&timers->wheel, clock_now(clock));
 }
 
@@ -344,6 +407,11 @@ void timers_on_expired(struct timers *timers, timers_expired_fn *expired, void *
 {
     timers->expired = expired;
     timers->expired_ctx = ctx;
+}
+
+void timers_on_deadline(struct timers *timers, timers_deadline_fn *deadline)
+{
+    timers->deadline = deadline;
 }
 
 void timers_fini(struct timers *timers)

@@ -59,11 +59,14 @@
  *   the end      QUEUED, forced   at once
  *   a cancel     ENDING, MARKED   when it takes it out of the intake
  *
- * Internal timers (struct timer of kind JOB_INTERNAL: deadlines of operations, the control thread's
- * own) go the same way, but their function is called in place, on the owner's thread, with WEIR_OK,
- * WEIR_CANCELED or WEIR_SHUTDOWN, exactly once for each timers_arm. It must be short; it may arm and
- * disarm any timer, also its own (those go through the intake), and free its memory. Who arms again
- * after WEIR_SHUTDOWN is called with it again.
+ * Internal timers (struct timer of kind JOB_INTERNAL: sessions', the control thread's own) go the same
+ * way, but their function is called in place, on the owner's thread, with WEIR_OK, WEIR_CANCELED or
+ * WEIR_SHUTDOWN, exactly once for each timers_arm. It must be short; it may arm and disarm any timer,
+ * also its own (those go through the intake), and free its memory. Who arms again after WEIR_SHUTDOWN
+ * is called with it again.
+ *
+ * Deadlines (struct deadline) are internal timers without a job, since there may be one for each
+ * operation: 40 bytes instead of 96, and one function for all of them.
  *
  * The end: timers_shutdown sets ending and asks for a pass, which makes the wheel refuse: everything
  * in it ends with WEIR_SHUTDOWN, and so does at once whatever is armed later. A start that raced with
@@ -104,19 +107,35 @@ enum { TIMERS_ROUNDS_MAX = 16 };
 
 enum timer_stage { TIMER_NEW = 0, TIMER_LINKED, TIMER_LEAVING };
 
-/* The view of a weir_timer from inside. job.aux[0] is the stage, job.next the link of the intake.
- * I: fixed while armed, O: the owner of the wheel. */
+/* What the wheel and the intake know of an item. I: fixed while armed, A: atomic, O: the owner of the
+ * wheel. */
+struct timer_item {
+    struct wheel_node node;                         /* O; the deadline I */
+    _Atomic uint8_t stage;                          /* A: enum timer_stage */
+    bool bare;                                      /* I: part of a struct deadline, else of a struct timer */
+    _Atomic uint32_t phase;                         /* A: of a deadline; that of a timer is its job's */
+};
+
+/* The view of a weir_timer from inside. job.aux[0] is the period, 0: once; job.next the link of the
+ * intake. */
 struct timer {
     struct job job;
-    struct wheel_node node;                         /* O; the deadline I */
-    int64_t period;                                 /* I; 0: once */
+    struct timer_item item;
 };
 _Static_assert(sizeof(struct timer) == sizeof(weir_timer), "struct timer is the inside of weir_timer");
+
+struct deadline {
+    struct timer_item item;
+    struct timer_item *next;                        /* the link of the intake */
+};
+_Static_assert(sizeof(struct deadline) == 40, "many operations have one");
 
 /* Where an item goes that has left the wheel: phase QUEUED or MARKED. */
 typedef void timers_dispatch_fn(struct app *app, struct job *job);
 /* A descriptor wait whose time is over: phase QUEUED, out of the wheel. */
 typedef void timers_expired_fn(void *ctx, struct timer *timer);
+/* A deadline's function, as that of an internal timer. */
+typedef void timers_deadline_fn(struct app *app, struct deadline *deadline, weir_status status);
 
 /* I: fixed after init, A: atomic, O: the owner of the wheel. */
 struct timers {
@@ -130,12 +149,14 @@ struct timers {
     timers_dispatch_fn *dispatch;                   /* I */
     timers_expired_fn *expired;                     /* I; NULL: there are no descriptor waits */
     void *expired_ctx;                              /* I */
+    timers_deadline_fn *deadline;                   /* I; NULL: there are none */
     struct wheel wheel;                             /* O */
 };
 
 void timers_init(struct timers *timers, const struct clock *clock, struct control *control,
                  struct app *app, timers_dispatch_fn *dispatch);
 void timers_on_expired(struct timers *timers, timers_expired_fn *expired, void *ctx);
+void timers_on_deadline(struct timers *timers, timers_deadline_fn *deadline);
 
 /* ---- items: any thread that is inside the application; nobody waits ---- */
 
@@ -156,6 +177,10 @@ void timers_rearm(struct timers *timers, struct job *job);
 void timer_init_internal(struct timer *timer, weir_job_fn *fn, void *ctx);
 bool timers_disarm(struct timers *timers, struct timer *timer);
 
+/* The same for deadlines. The memory of a new one is zero. */
+void deadline_arm_at(struct timers *timers, struct deadline *deadline, int64_t time);
+bool deadline_disarm(struct timers *timers, struct deadline *deadline);
+
 /* The time-out of a descriptor wait, whose phase is its own business: it may have left ARMED already. */
 void timers_join(struct timers *timers, struct timer *timer, int64_t deadline);
 
@@ -175,12 +200,15 @@ void timers_fini(struct timers *timers);
 
 static inline struct timer *timer_of(struct job *job) { return (struct timer *)job; }
 
-static inline struct timer *timer_of_node(struct wheel_node *node)
+static inline struct timer *timer_of_item(struct timer_item *item)
 {
-    return (struct timer *)(void *)((char *)node - offsetof(struct timer, node));
+    return (struct timer *)(void *)((char *)item - offsetof(struct timer, item));
 }
 
+static inline int64_t timer_period(const struct job *job) { return (int64_t)job->aux[0]; }
+static inline void timer_set_period(struct job *job, int64_t period) { job->aux[0] = (uint64_t)period; }
+
 /* Must its function be called again after this call? Only for kind JOB_TIMER. */
-static inline bool timer_is_periodic(struct job *job) { return timer_of(job)->period != 0; }
+static inline bool timer_is_periodic(const struct job *job) { return timer_period(job) != 0; }
 
 #endif

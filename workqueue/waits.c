@@ -21,8 +21,8 @@ static void begin_timer(struct app *app, struct timer *timer, int64_t delay_ns, 
     if (delay_ns > 0) {
         timers_arm(&app->timers, timer, deadline, period_ns);
     } else {                                         /* due already: no way through the wheel */
-        timer->node.deadline = deadline;
-        timer->period = period_ns;
+        timer->item.node.deadline = deadline;
+        timer_set_period(&timer->job, period_ns);
         job_begin(&timer->job, JOB_QUEUED);
         queue_dispatch(app, &timer->job);
     }

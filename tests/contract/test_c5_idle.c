@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_c5_idle.c - C5: idle deadlines, which count from the last accepted post or progress, on a clock that is stepped */
+/* test_c5_idle.c - C5: idle deadlines, from the last accepted post or progress on, on a clock that is stepped */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

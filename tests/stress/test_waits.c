@@ -24,6 +24,7 @@ struct item {
     weir_fdwait wait;                                /* the timer and the job are in it */
     int ends[2];
     _Atomic unsigned lives, lasts;
+    _Atomic bool periodic;                           /* this life */
     struct party *party;
 };
 
@@ -48,6 +49,7 @@ static weir_status start_item(struct item *item, uint64_t choice)
     weir_queue queue = choice % 2 == 0 ? party->lane : party->serial;
     int64_t delay = (int64_t)(choice >> 8 & 0xfffff);
     weir_status status;
+    item->periodic = choice % 3 != 0 && choice % 7 == 0;
     atomic_fetch_add(&item->lives, 1);
     if (choice % 3 == 0)
         status = weir_fdwait_start(queue, &item->wait, choice % 5 == 0 ? WEIR_FOREVER : delay);
@@ -62,8 +64,8 @@ static weir_status start_item(struct item *item, uint64_t choice)
 static void end_item(weir_job *job, weir_status status)
 {
     struct item *item = job->ctx;
-    if (status == WEIR_OK && item->wait.timer.reserved[3] != 0)
-        return;                                      /* periodic (timers.h): not the last */
+    if (status == WEIR_OK && item->periodic)
+        return;                                      /* not the last */
     size_t index = (size_t)(item - item->party->items);
     if (index % 4 == 0 && status == WEIR_OK && !atomic_load(&item->party->over))
         (void)start_item(item, index * 7 + 1);

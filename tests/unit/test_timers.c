@@ -353,7 +353,7 @@ static void arm_and_cancel_other(struct script *script)
 {
     struct fixture *f = script->fixture;
     timers_arm(&f->timers, script->other, 9000, 0);
-    assert_false(wheel_node_is_in(&script->other->node));
+    assert_false(wheel_node_is_in(&script->other->item.node));
     assert_true(cancel(f, script->other));
     assert_int_equal(f->dispatched, 0);
 }

@@ -236,8 +236,8 @@ EXPLORE_SCENARIO(timers_periodic_against_a_cancel, .preemptions = 4, .stale_read
 {
     open_timers(false);
     make_item(&fixed);
-    fixed.timer.period = 100;
-    fixed.timer.node.deadline = NOW - 10;
+    timer_set_period(&fixed.timer.job, 100);
+    fixed.timer.item.node.deadline = NOW - 10;
     atomic_store_explicit(&fixed.timer.job.phase, JOB_PERIODIC, memory_order_relaxed);
     pthread_t first = start(rearm_fixed), second = start(pass);
     fixed.reason = 2;
