@@ -174,13 +174,21 @@ static bool cancel_if_swept(struct start *st)
     return reason != 0 && op_move_at(&st->op->slot, st->value, op_cancel, reason, &change) == WEIR_OK;
 }
 
+/* C7: every worker may be stuck, and what the sweep asked for may have been done before. */
+static void rescue(struct start *st)
+{
+    rescue_later(st->all, st->s, ATTENTION_LOOK);
+}
+
 static void hand_to_session(struct start *st)
 {
     roster_mark(st->group, group_bit(st->index));                                       /* K3, with the sweep */
     if (st->extra != NULL)
         deadline_published(st->all, st->extra);
-    (void)cancel_if_swept(st);
+    bool swept = cancel_if_swept(st);
     wake(st);
+    if (swept)
+        rescue(st);
 }
 
 /* Nobody of the session has to look yet; K3 is the ready map's read-modify-write all the same. */
@@ -192,6 +200,7 @@ static void hand_to_queue(struct start *st)
     if (cancel_if_swept(st)) {
         roster_mark(st->group, group_bit(st->index));
         wake(st);
+        rescue(st);
     }
 }
 
