@@ -47,6 +47,28 @@ static void a_manual_clock_reads_what_the_test_says(void **unused)
     assert_int_equal(clock_now(&c), 70);
 }
 
+static void coarse_time_is_behind_the_exact_one_and_does_not_go_back(void **unused)
+{
+    (void)unused;
+    int64_t before = clock_monotonic_coarse();
+    for (int i = 0; i < 1000; i++) {
+        int64_t now = clock_monotonic_coarse();
+        assert_true(now >= before && now <= clock_monotonic());
+        before = now;
+    }
+}
+
+static void coarse_milliseconds_begin_again_and_differences_hold(void **unused)
+{
+    (void)unused;
+    int64_t time = (INT64_C(1) << 32) * 1000000 - 3000000;
+    const struct clock c = {read_manual, &time};
+    uint32_t before = clock_coarse_ms(&c);
+    time += 5000000;
+    assert_int_equal(clock_coarse_ms(&c), 2);
+    assert_int_equal(clock_coarse_ms(&c) - before, 5);
+}
+
 static void nobody_sleeps_by_a_manual_clock(void **unused)
 {
     (void)unused;
@@ -108,6 +130,8 @@ int main(void)
         cmocka_unit_test(monotonic_time_never_goes_back),
         cmocka_unit_test(a_clock_of_zeros_reads_monotonic_time),
         cmocka_unit_test(a_manual_clock_reads_what_the_test_says),
+        cmocka_unit_test(coarse_time_is_behind_the_exact_one_and_does_not_go_back),
+        cmocka_unit_test(coarse_milliseconds_begin_again_and_differences_hold),
         cmocka_unit_test(nobody_sleeps_by_a_manual_clock),
         cmocka_unit_test(times_add_up),
         cmocka_unit_test(for_ever_plus_anything_is_for_ever),
