@@ -20,8 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PIECE_BYTES = 1024, PATTERN_BYTES = 1024, MATCH_BUDGET = 3200000,
-       MATCH_LIMIT_EACH = 32, MATCH_LIMIT_MOST = 4000 };
+enum { PIECE_BYTES = 1024, PATTERN_BYTES = 1024, MATCH_BUDGET = 2200000,
+       MATCH_LIMIT_EACH = 32, MATCH_LIMIT_MOST = 2500 };
 
 struct pattern {
     pcre2_code *code;                            /* NULL: not compiled */
