@@ -17,11 +17,12 @@
  * group and its rows; the worker finds them through pointers of its own.
  *
  *   step          order      partner
- *   X1 at work    relaxed    whose work is on a thread's stack: written after T2, then a light barrier, then the
- *                            cancel word is looked at (run.c). The walker comes after K1, with a heavy one: it finds
- *                            who it is, or that thread sees the epoch, calls nothing, and its T3 decides. Which
- *                            thread it is, is read between two looks at a word with STACK and a reason: that call is
- *                            the last, so if T16 succeeds it was that thread. Emptied before T3
+ *   X1 at work    release    whose work is on a thread's stack: written after T2, when the thread is through with its
+ *                            chunk; then a light barrier, then the cancel word is looked at (run.c). The walker comes
+ *                            after K1, with a heavy one: it finds who it is, or that thread sees the epoch, calls
+ *                            nothing, and its T3 decides. Which thread it is, is read between two looks at a word
+ *                            with STACK and a reason: that call is the last, so if T16 succeeds it was that thread.
+ *                            Emptied before T3
  *   X2 again      acq_rel    abandons, then a read-modify-write of the word that was BUSY; who makes the step that ends
  *                            BUSY is a later one, reads abandons after it, and does T16 himself. T17 alone is a store:
  *                            then nothing is left to abandon
@@ -51,7 +52,7 @@ enum { NAMED_MAX = 8 };
 static struct account *account_at_work(struct sessions *all, const struct op *op)
 {
     for (uint32_t i = 0; i < all->accounts_count; i++)
-        if (atomic_load_explicit(&all->accounts[i].work, memory_order_relaxed) == op)   /* X1 */
+        if (atomic_load_explicit(&all->accounts[i].work, memory_order_acquire) == op)   /* X1 */
             return &all->accounts[i];
     return NULL;
 }

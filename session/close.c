@@ -151,6 +151,7 @@ void close_see_to(struct session *s, int64_t now)
         if ((due & POLICY_ABANDON) != 0) {
             atomic_store_explicit(&s->abandons, 1, memory_order_relaxed);              /* O7 publishes it: X2 */
             session_ask(s, DRIVE_ABANDON);
+            ask_children(s, DRIVE_CLOSE_CHILDREN);             /* a walk may just have found the time taken */
         }
         if ((due & POLICY_REPORT) != 0)
             session_ask(s, DRIVE_REPORT);

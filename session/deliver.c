@@ -214,10 +214,11 @@ void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t co
 /* When was the work told? Nobody knows of work that was abandoned. */
 static void note_latency(struct delivery *d)
 {
-    bool told = (d->traits & OP_SEEN) != 0 || (d->ran && d->cold->hook == HOOK_TOLD);
+    bool abandoned = op_phase(d->word) == OP_ABANDONED;        /* it may be writing there */
+    bool told = (d->traits & OP_SEEN) != 0 || (!abandoned && d->ran && d->cold->hook == HOOK_TOLD);
     bool late = (d->traits & OP_ANSWERED) != 0 || (atomic_load_explicit(&d->op->cancelled_at, memory_order_relaxed)
                                                    & STAMP_ALL) != 0;                   /* relaxed: T4 */
-    latency_final(d->c, d->op, op_phase(d->word) == OP_ABANDONED || told ? SEEN_BEFORE
+    latency_final(d->c, d->op, abandoned || told ? SEEN_BEFORE
                              : late ? SEEN_NOW : SEEN_AT_ONCE);
 }
 

@@ -446,8 +446,10 @@ static void clear_words(struct roster *r)
 
 void roster_init(struct roster *r, struct slots *ops, const struct memory *memory, uint64_t session)
 {
-    r->ops = ops;
-    r->memory = memory;
+    if (r->ops != ops) {                                       /* once: late markers of its last session read them */
+        r->ops = ops;
+        r->memory = memory;
+    }
     r->session = session;
     clear_words(r);
 }

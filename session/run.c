@@ -63,7 +63,8 @@ static weir_status take_return(struct chunk *c, struct group *group, uint32_t bi
     return op_move(&op->slot, step, *traits, change);
 }
 
-/* AGAIN, and nothing was called: a cancel of all came before the claim, so the library decides. */
+/* AGAIN, and nothing was called: a cancel of all came before the claim, so the library decides. From X1 on the work may
+ * be abandoned, and chunk and session are not this thread's to touch: what it needs of them it has by then. */
 static weir_status call_work(struct chunk *c, struct group *group, struct op *op, uint32_t bit, bool deferred)
 {
     struct weir_task task = {
@@ -72,14 +73,17 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
     };
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1: T2 */
     session_fold(c->session);
-    if (act_on_epoch(c, op))
-        return WEIR_AGAIN;
     if ((traits_of(op) & OP_RAN) == 0)
         cold_begin(op, task.cold);
     latency_flush(c);
     uint64_t before = account_enter(c->account, weir_task_op(&task).bits);
-    weir_status status = kind->work(&task, op->ctx);
+    atomic_store_explicit(&c->account->work, op, memory_order_release);                 /* X1 of abandon.c */
+    asymmetric_light();                                                                 /* X1 */
+    bool cancelled = act_on_epoch(c, op);
+    weir_status status = cancelled ? WEIR_AGAIN : kind->work(&task, op->ctx);
     (void)account_enter(c->account, before);
+    if (cancelled)
+        return WEIR_AGAIN;
     if (op_poll(&op->slot) != 0)
         told(&task);
     if (status != WEIR_AGAIN && !task.deferred) {              /* else the token decides, perhaps already */
@@ -109,9 +113,6 @@ void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
     struct op_change change;
     if (op_move_at(&op->slot, value, op_claim, 0, &change) != WEIR_OK)
         return;
-    /* relaxed: X1 of abandon.c, before the cancel word is looked at */
-    atomic_store_explicit(&c->account->work, op, memory_order_relaxed);
-    asymmetric_light();                                                                 /* X1 */
     weir_status status = call_work(c, group, op, bit, op_has(change.new, OP_TOKEN));
     struct abandoned rest = { atomic_load_explicit(&op->kind, memory_order_relaxed), op->ctx };    /* E1: T2 */
     uint32_t traits = traits_of(op) | (status == WEIR_AGAIN ? (uint32_t)OP_AGAIN : 0);

@@ -98,7 +98,8 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
 {
     /* relaxed: the slot is this thread's */
     uint32_t generation = slot_word_generation(atomic_load_explicit(&s->slot.word, memory_order_relaxed));
-    s->all = all;
+    if (s->all == NULL)
+        s->all = all;                                          /* once: abandoned work may be reading it */
     s->index = index;
     s->handle = handle_make(HANDLE_SESSION, all->app->place.index, index, generation);
     s->name = options->name;

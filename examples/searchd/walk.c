@@ -57,8 +57,9 @@ static void leave_directory(struct walk *walk)
     walk->open = NULL;
 }
 
-static void destroy(struct walk *walk)
+static void free_walk(struct member *member)
 {
+    struct walk *walk = (struct walk *)member;
     leave_directory(walk);
     while (walk->pending != NULL) {
         struct directory *next = walk->pending->next;
@@ -67,11 +68,6 @@ static void destroy(struct walk *walk)
     }
     free(walk->batch);
     free(walk);
-}
-
-static void free_walk(struct member *member)
-{
-    destroy((struct walk *)member);
 }
 
 static void count_skipped(struct search *search)
@@ -244,6 +240,6 @@ weir_status walk_start(struct search *search, const char *path)
     if (status == WEIR_OK)
         status = member_start(&walk->member, &walk_kind);
     if (status != WEIR_OK)
-        destroy(walk);
+        free_walk(&walk->member);
     return status;
 }
