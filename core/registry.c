@@ -278,10 +278,9 @@ bool registry_handle_is_forked(uint64_t bits)
 
 /* ---- callers' bugs ---- */
 
-weir_status registry_misuse(uint64_t bits, weir_status status)
+void registry_count_misuse(uint64_t bits)
 {
     atomic_fetch_add_explicit(&entries[handle_app(bits)].misuses, 1, memory_order_relaxed);     /* only counts */
-    return status;
 }
 
 uint64_t registry_misuses(uint32_t index)

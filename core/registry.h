@@ -127,8 +127,15 @@ void registry_close(const struct registry_place *place);
 void registry_free(const struct registry_place *place, uint32_t floor);
 
 /* Section 9: a caller's bug is answered by an error, and counted: for the application that its handle names, rightly
- * or not, and for nobody (0) where there is none. It is the answer, so it can stand in a return. Not for WEIR_OK. */
-weir_status registry_misuse(uint64_t bits, weir_status status);
+ * or not, and for nobody (0) where there is none. */
+void registry_count_misuse(uint64_t bits);
+
+/* It is the answer, so it can stand in a return. Not for WEIR_OK. */
+static inline weir_status registry_misuse(uint64_t bits, weir_status status)
+{
+    registry_count_misuse(bits);
+    return status;
+}
 
 /* How many so far, of an application's number since it was taken, or of nobody. */
 uint64_t registry_misuses(uint32_t index);

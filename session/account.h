@@ -24,7 +24,8 @@
  *
  *   ended       at T12 or T17 of an operation's word, when it gets to DONE
  *   completed, failed, cancelled, timed_out, abandoned     by the status of the final, before its callback
- *   posted      by who posts, in the operation's window; summed up at its final
+ *   posted      by who posts, in the operation's window; summed up at its final. What is fetched (pull) is counted as
+ *               posted when it is fetched or discarded: an abandoned operation's thread may be posting at its final
  *   delivered   before each callback with an item, and by weir_op_next
  *   discarded   by who discards
  *

@@ -57,9 +57,8 @@ static void leave_directory(struct walk *walk)
     walk->open = NULL;
 }
 
-static void free_walk(struct member *member)
+static void destroy(struct walk *walk)
 {
-    struct walk *walk = (struct walk *)member;
     leave_directory(walk);
     while (walk->pending != NULL) {
         struct directory *next = walk->pending->next;
@@ -68,6 +67,11 @@ static void free_walk(struct member *member)
     }
     free(walk->batch);
     free(walk);
+}
+
+static void free_walk(struct member *member)
+{
+    destroy((struct walk *)member);
 }
 
 static void count_skipped(struct search *search)
@@ -240,6 +244,6 @@ weir_status walk_start(struct search *search, const char *path)
     if (status == WEIR_OK)
         status = member_start(&walk->member, &walk_kind);
     if (status != WEIR_OK)
-        free_walk(&walk->member);
+        destroy(walk);
     return status;
 }

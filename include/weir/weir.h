@@ -358,11 +358,15 @@ typedef struct weir_session_options {
     weir_session parent;       /* {0}: none. Cancel and close reach this one, and the parent waits for it (S11) */
     uint32_t reserve;          /* operations for which room is made now: starting that many allocates nothing; but see
                                 * below */
-    uint32_t live_max;         /* most operations at a time; 0: no limit of its own (Q4) */
+    uint32_t live_max;         /* most operations at a time; 0: no limit of its own (Q4); see below */
     int64_t timeout_ns;        /* default deadline of its operations; 0: none */
 } weir_session_options;
 
-/* A reserve is for operations on the normal lane. What few operations need is allocated with each of them all the same:
+/* For live_max an operation counts until the worker that has delivered its final is through with its round; whatever
+ * else is inside the session at that moment, a worker's look or an inspection, counts as one, too. So there are never
+ * more, and a start just after a final may be refused.
+ *
+ * A reserve is for operations on the normal lane. What few operations need is allocated with each of them all the same:
  * a deadline, a queue of the caller's, and, at the start, the window of those that are fetched or acknowledged by
  * number (of others with the first post). */
 
