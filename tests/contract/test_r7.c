@@ -208,6 +208,34 @@ static void yielding_work_that_is_cancelled_is_not_called_again(void **unused)
     assert_int_equal(seen.works, works);
 }
 
+static weir_status work_fills_its_window_and_yields(weir_task *task, void *ctx)
+{
+    struct probe *probe = ctx;
+    probe_called(probe);
+    if (probe->next == 0) {
+        if (weir_task_post(task, (void *)(uintptr_t)1, 8) != WEIR_OK)
+            return WEIR_FAILED;
+        probe->next = 1;
+        return WEIR_AGAIN;                       /* the window is full, but nothing was refused */
+    }
+    return WEIR_OK;
+}
+
+static void a_full_window_does_not_park_work_that_was_not_refused(void **unused)
+{
+    (void)unused;
+    static const weir_kind kind = KIND(.work = work_fills_its_window_and_yields, .on_result = on_result,
+                                       .flags = WEIR_MANUAL_ACK);
+    struct probe probe;
+    probe_init(&probe);
+    start_closed(&kind, &probe);
+    tally_wait(&probe.works, 2);                 /* while the item is not acknowledged */
+    tally_wait(&probe.items, 1);
+    assert_ok(weir_op_ack(probe.op, 1));
+    probe_wait(&probe);
+    assert_ok(weir_op_ack(probe.op, 2));
+}
+
 /* ---- deferred work ---- */
 
 static weir_status work_defers_once(weir_task *task, void *ctx)
@@ -429,6 +457,7 @@ int main(void)
         TEST_TWO_WORKERS(room_that_came_before_the_return_is_not_lost),
         TEST_ONE_WORKER(again_without_a_refused_post_lets_others_run),
         TEST_ONE_WORKER(yielding_work_that_is_cancelled_is_not_called_again),
+        TEST(a_full_window_does_not_park_work_that_was_not_refused),
         TEST(deferred_work_whose_post_was_refused_is_called_again),
         TEST(deferred_work_whose_posts_were_taken_is_not_called_again),
         TEST(a_number_is_acknowledged_once),
