@@ -141,20 +141,53 @@ static const weir_kind hook_kind = {
     .size = sizeof(weir_kind), .work = set_hook_and_clear_it, .on_result = take_result, .gone = take_gone,
 };
 
-/* C3: after the removal has returned the hook neither runs nor will; the control thread calls it while the work runs.
- * kills: a hook's leave that does not wake the work that waits for it */
-EXPLORE_SCENARIO(session_cancel_against_a_hook_that_comes_and_goes, .preemptions = 2, .stale_reads = 1)
+static void *cancel_and_be_control(void *unused)
+{
+    cancel_first(unused);
+    (void)control_look();
+    return unused;
+}
+
+/* This thread is the worker, which looks once. */
+static void hook_against_cancel(const weir_kind *kind)
 {
     begin_session();
-    start_op(0, &hook_kind);
-    pthread_t worker = start(worker_thread, 1), control = start(control_thread, 2);
-    cancel_first(NULL);
-    pthread_join(worker, NULL);
-    pthread_join(control, NULL);
+    start_op(0, kind);
+    pthread_t canceller = start(cancel_and_be_control, 0);
+    be_worker(1);
+    (void)look_once();
+    worker_current = NULL;
+    pthread_join(canceller, NULL);
     finish();
     check_decision();
     end_session(false);
     explore_observe((uint64_t)cancelled[0] * 8 + told[0].runs * 4 + told[0].hooks);
+}
+
+/* C3: after the removal has returned the hook neither runs nor will; the control thread calls it while the work runs.
+ * kills: a hook's leave that does not wake the work that waits for it */
+EXPLORE_SCENARIO(session_cancel_against_a_hook_that_comes_and_goes, .preemptions = 2, .stale_reads = 1)
+{
+    hook_against_cancel(&hook_kind);
+}
+
+static weir_status set_hook(weir_task *task, void *ctx)
+{
+    struct told *t = ctx;
+    t->runs++;
+    hooked = true;
+    return weir_task_on_cancel(task, take_hook, ctx);
+}
+
+static const weir_kind hook_that_stays_kind = {
+    .size = sizeof(weir_kind), .work = set_hook, .on_result = take_result, .gone = take_gone,
+};
+
+/* R3: the work returns while the hook runs, and the final waits for it.
+ * kills: a final that waits for no hook */
+EXPLORE_SCENARIO(session_cancel_against_a_hook_and_the_return, .preemptions = 2, .stale_reads = 1)
+{
+    hook_against_cancel(&hook_that_stays_kind);
 }
 
 /* ---- deferred work ---- */
@@ -275,13 +308,6 @@ EXPLORE_SCENARIO(session_token_against_a_hook_that_decides, .preemptions = 2, .s
 EXPLORE_SCENARIO(session_token_against_a_hook_that_does_not_decide, .preemptions = 2, .stale_reads = 1)
 {
     hook_against_token(false);
-}
-
-static void *cancel_and_be_control(void *unused)
-{
-    cancel_first(unused);
-    (void)control_look();
-    return unused;
 }
 
 /* The work is still on its stack when token, hook and cancel come. */

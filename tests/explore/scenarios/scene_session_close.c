@@ -266,3 +266,37 @@ EXPLORE_SCENARIO(session_closed_in_the_close_callback_of_another, .preemptions =
     explore_check((closed_inside == WEIR_OK) + (closed_too == WEIR_OK) == 1);
     end_session(true);
 }
+
+/* ---- the slot's next owner ---- */
+
+static unsigned next_closes;
+
+static void count_close(const weir_report *report, void *ctx)
+{
+    explore_check(ctx == &next_closes && report->accepted == 1);
+    next_closes++;
+}
+
+/* The control thread has ended a session whose nodes still wait in queues: its slot is nobody's before they are popped
+ * (S5), while another session opens and works.
+ * kills: an end that gives the slot back although a node is queued */
+EXPLORE_SCENARIO(session_opens_while_nodes_of_an_ended_one_are_queued, .preemptions = 2, .stale_reads = 1)
+{
+    weir_session old;
+    begin_session();
+    start_op(0, &plain_kind);
+    explore_check(weir_op_close(op[0]) == WEIR_OK && close_session() == WEIR_OK);
+    while (control_look())
+        ;
+    explore_check(closes == 1);
+    pthread_t worker = start(worker_thread, 2);
+    old = session;
+    explore_check(weir_session_open(tiny.handle, NULL, &session) == WEIR_OK && session.bits != old.bits);
+    explore_check(weir_op_start(session, &plain_kind, &told[1], NULL, NULL) == WEIR_OK);
+    explore_check(weir_session_close(session, count_close, &next_closes) == WEIR_OK);
+    pthread_join(worker, NULL);
+    finish();
+    explore_check(next_closes == 1 && told[1].finals == 1);
+    started[1] = WEIR_OK;
+    end_app();
+}
