@@ -3,7 +3,7 @@
  *
  * Who takes two jobs out of a ring has the second one in his hands before it is in his deque, where others see it. The
  * other worker may look in between, find it in neither place, and go to sleep; and nobody but he can run it, since the
- * first job waits for it. The workers are the library's own, with their real sleep; jobs are there before they begin. */
+ * first job waits for it. The workers are the library's own, and really sleep; the jobs are there before. */
 #include "core/parker.h"
 #include "tiny_app.h"
 

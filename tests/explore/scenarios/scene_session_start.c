@@ -21,8 +21,8 @@ static bool accepted_or_late(unsigned i)
     return started[i] == WEIR_OK || started[i] == WEIR_CLOSED || started[i] == WEIR_STALE;
 }
 
-/* Accepted, and then it runs or is cancelled by the close; or refused, and nothing is called (S1, R1); refused for certain
- * once the close has returned.
+/* Accepted, and then it runs or is cancelled by the close; or refused, and nothing is called (S1, R1); refused for
+ * certain once the close has returned.
  * kills: a shut gate that lets in */
 EXPLORE_SCENARIO(session_start_against_close, .preemptions = 2)
 {
@@ -130,8 +130,8 @@ static const weir_kind deadline_and_item = {
     .size = sizeof(weir_kind), .work = post_one, .on_result = take_result, .gone = take_gone, .drop = take_drop,
 };
 
-/* Every allocation of a start, and of the first post, is refused in turn, then two of them: what was accepted ends, what
- * was refused leaves nothing behind, and the close needs none (S6). */
+/* Every allocation of a start, and of the first post, is refused in turn, then two of them: what was accepted ends,
+ * what was refused leaves nothing behind, and the close needs none (S6). */
 EXPLORE_SCENARIO(session_start_and_post_are_refused_memory, .preemptions = 2, .stale_reads = 1)
 {
     begin_session_without_room();
