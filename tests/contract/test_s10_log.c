@@ -36,15 +36,27 @@ static void keep_line(int level, const char *text, void *ctx)
     tally_add(&lines, 1);
 }
 
-static int setup_log(void **unused)
+static int setup_log_workers(uint32_t workers)
 {
-    (void)unused;
     seen_forget();
     now_ns = 5 * SECOND;
     lines = (struct tally)TALLY_INIT;
-    app = app_open_with(WEIR_NEW(weir_app_options, .workers = 2, .now = stepped, .log = keep_line));
+    app = app_open_with(WEIR_NEW(weir_app_options, .workers = workers, .now = stepped, .log = keep_line));
     session = session_open_with(app, WEIR_NEW(weir_session_options, .name = "upload"));
     return 0;
+}
+
+static int setup_log(void **unused)
+{
+    (void)unused;
+    return setup_log_workers(2);
+}
+
+/* The only worker will be inside work: the control thread reports (C7). */
+static int setup_log_one_worker(void **unused)
+{
+    (void)unused;
+    return setup_log_workers(1);
 }
 
 static void step(int64_t ns)
@@ -220,7 +232,8 @@ static void for_ever_is_never(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        LOGGED(what_is_missing_is_said_after_the_time_and_ten_times_later),
+        cmocka_unit_test_setup_teardown(what_is_missing_is_said_after_the_time_and_ten_times_later,
+                                        setup_log_one_worker, teardown),
         LOGGED(operations_that_wait_for_the_same_share_a_line),
         LOGGED(the_same_kind_from_which_something_else_is_missing_has_its_own_line),
         LOGGED(a_child_session_that_is_not_closed_is_named),
