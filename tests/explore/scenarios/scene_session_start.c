@@ -88,6 +88,28 @@ EXPLORE_SCENARIO(session_start_against_cancel_of_all, .preemptions = 2, .stale_r
     explore_observe(told[0].runs);
 }
 
+static void *cancel_all_and_sweep(void *unused)
+{
+    cancel_all(unused);
+    be_worker(1);
+    (void)look_once();
+    return unused;
+}
+
+/* The sweep finds the operation by its slot, before it is marked: only the word has published it (E1).
+ * kills: a word that is published without release */
+EXPLORE_SCENARIO(session_start_against_a_sweep, .preemptions = 2, .stale_reads = 1)
+{
+    begin_session();
+    pthread_t sweeper = start(cancel_all_and_sweep, 0);
+    start_first(NULL);
+    pthread_join(sweeper, NULL);
+    finish();
+    explore_check(started[0] == WEIR_OK && told[0].finals == 1);
+    end_session(false);
+    explore_observe(told[0].runs);
+}
+
 /* What is started when the cancel has returned is not touched by it. */
 EXPLORE_SCENARIO(session_start_after_cancel_of_all, .preemptions = 2, .stale_reads = 1)
 {
