@@ -5,7 +5,7 @@
  * "kills" names one-line changes of the library that the search was tried with and finds. */
 #include "tiny_session.h"
 
-static bool inside;                                            /* plain: of the work's own thread, and who comes after */
+static bool inside;                                            /* plain: by the work */
 
 static void take_gone_late(void *ctx)
 {
