@@ -54,17 +54,6 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
         session_out((struct session *)slots_at(&ref->all->table, handle_slot(handle)), 1);
 }
 
-void op_cancel_named(struct sessions *all, uint64_t handle, uint32_t reason, int64_t since)
-{
-    struct op_ref ref = { .all = all, .index = handle_slot(handle) };
-    struct op_change change;
-    ref.op = (struct op *)slots_at(&all->ops, ref.index);
-    ref.group = group_of(&all->ops, ref.index);
-    latency_stamp_one(ref.op, handle, since);
-    if (op_move_at(&ref.op->slot, handle, op_cancel, reason, &change) == WEIR_OK)
-        op_follow(&ref, &change);
-}
-
 /* A newer epoch: the reason goes into the word first (C6). Late or wrong, it finds another generation. */
 void op_act_on_epoch(struct op_ref *ref, uint64_t value)
 {
@@ -82,6 +71,25 @@ void op_act_on_epoch(struct op_ref *ref, uint64_t value)
         op_follow(ref, &change);
 }
 
+void op_cancel_named(struct sessions *all, uint64_t handle, uint32_t reason, int64_t since)
+{
+    struct op_ref ref = { .all = all, .index = handle_slot(handle) };
+    struct op_change change;
+    ref.op = (struct op *)slots_at(&all->ops, ref.index);
+    ref.group = group_of(&all->ops, ref.index);
+    op_act_on_epoch(&ref, handle);
+    latency_stamp_one(ref.op, handle, since);
+    if (op_move_at(&ref.op->slot, handle, op_cancel, reason, &change) == WEIR_OK)
+        op_follow(&ref, &change);
+}
+
+/* Is it a cancel? Of a pull operation closing is one, too. */
+static bool is_a_cancel(const struct op_ref *ref, op_step_fn *step)
+{
+    /* relaxed: PULL is fixed in this life */
+    return step == op_cancel || op_has(atomic_load_explicit(&ref->op->slot.word, memory_order_relaxed), OP_PULL);
+}
+
 static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
 {
     struct op_ref ref;
@@ -89,9 +97,9 @@ static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
     weir_status status = op_find(op.bits, HANDLE_OP, &ref);
     if (status != WEIR_OK)
         return status;
-    if (step == op_cancel)
+    if (is_a_cancel(&ref, step))
         op_act_on_epoch(&ref, op.bits);
-    else
+    if (step != op_cancel)
         arg |= traits_of(ref.op);
     if (step == op_cancel && latency_is_wanted(ref.op, op.bits))
         latency_stamp_one(ref.op, op.bits, clock_now(&ref.app.app->clock));
@@ -143,6 +151,8 @@ weir_status weir_op_ack(weir_op op, uint64_t number)
 weir_status weir_op_session(weir_op op, weir_session *out)
 {
     struct op_ref ref;
+    if (out == NULL)
+        return registry_misuse(op.bits, WEIR_INVALID);
     weir_status status = op_find(op.bits, HANDLE_OP, &ref);
     if (status != WEIR_OK)
         return status;
