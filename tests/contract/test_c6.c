@@ -170,6 +170,44 @@ static void a_closed_session_is_not_cancelled(void **unused)
     assert_status(weir_session_cancel(session, WEIR_REASON_USER), WEIR_STALE);
 }
 
+/* ---- whoever acts first on it: the deadline, the close of a pull operation ---- */
+
+static void a_deadline_after_a_cancel_of_all_finds_that(void **unused)
+{
+    (void)unused;
+    static struct stepped_clock steps;
+    weir_app stepped = app_open_stepped(&steps, 1);
+    weir_session in = session_open_with(stepped, NULL);
+    for (int round = 0; round < 200; round++) {
+        struct probe probe;
+        probe_init(&probe);
+        assert_ok(weir_op_start(in, &holds, &probe, WEIR_NEW(weir_op_options, .timeout_ns = 50), NULL));
+        gate_wait(&probe.entered);
+        assert_ok(weir_session_cancel(in, 70));
+        clock_step(&steps, stepped, 50);
+        probe_release(&probe);
+        assert_int_equal(probe.final.reason, 70);
+    }
+    app_close(stepped);
+}
+
+static void the_close_of_a_pull_operation_after_a_cancel_of_all_finds_that(void **unused)
+{
+    (void)unused;
+    static const weir_kind kind = KIND(.work = work_defers_with_hook, .gone = on_gone);
+    for (int round = 0; round < 200; round++) {
+        struct probe probe;
+        probe_init(&probe);
+        probe.hook_answer = true;
+        weir_op op = start(&kind, &probe);
+        gate_wait(&probe.deferred);
+        assert_ok(weir_session_cancel(session, 70));
+        assert_ok(weir_op_close(op));
+        tally_wait(&probe.gones, 1);
+        assert_int_equal(probe.hook_reason, 70);
+    }
+}
+
 /* ---- cancels against starts ---- */
 
 static struct tally started;
@@ -218,6 +256,8 @@ int main(void)
         TEST(the_session_stays_open),
         TEST(of_several_cancels_before_anybody_acts_the_latest_reason_holds),
         TEST(a_closed_session_is_not_cancelled),
+        TEST(a_deadline_after_a_cancel_of_all_finds_that),
+        TEST(the_close_of_a_pull_operation_after_a_cancel_of_all_finds_that),
         TEST(cancels_that_race_with_starts_lose_no_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

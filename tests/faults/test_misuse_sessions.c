@@ -324,6 +324,24 @@ static void waiting_calls_do_not_wait_in_any_kind_of_callback(void **unused)
     assert_int_equal(waited, 0);
 }
 
+/* ---- nowhere to write ---- */
+
+static void a_call_without_a_place_for_its_answer_is_invalid(void **unused)
+{
+    (void)unused;
+    struct probe probe;
+    probe_init(&probe);
+    weir_op op = start(&pulled, &probe);
+    assert_status(weir_op_next(op, 0, NULL), WEIR_INVALID);
+    assert_status(weir_op_session(op, NULL), WEIR_INVALID);
+    assert_status(weir_session_app(session, NULL), WEIR_INVALID);
+    assert_status(weir_session_inspect(session, NULL), WEIR_INVALID);
+    assert_status(weir_session_stats(session, NULL), WEIR_INVALID);
+    assert_status(weir_session_open(app, NULL, NULL), WEIR_INVALID);
+    assert_ok(weir_op_close(op));
+    session_close(session);
+}
+
 /* ---- double closes ---- */
 
 static void closing_twice_is_refused_and_frees_once(void **unused)
@@ -347,6 +365,7 @@ int main(void)
         TEST(wrong_handles_are_refused_outside_of_every_application),
         TEST(wrong_handles_are_refused_in_every_kind_of_callback),
         TEST(waiting_calls_do_not_wait_in_any_kind_of_callback),
+        TEST(a_call_without_a_place_for_its_answer_is_invalid),
         TEST(closing_twice_is_refused_and_frees_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
