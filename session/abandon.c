@@ -160,12 +160,14 @@ void session_abandon(struct session *s)
     (void)session_visit(&s->slot, s->handle);                  /* the chunk's place; the caller is inside */
     chunk_begin(&c, s);
     asymmetric_heavy();                                                                 /* X1 */
-    for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
-        for (uint32_t i = 0, numbers = roster_groups(&s->lanes[lane].roster); i < numbers; i++) {
-            struct group *group = roster_group(&s->lanes[lane].roster, i);
+    for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
+        struct session_lane *l = session_lane(s, lane);
+        for (uint32_t i = 0, numbers = l != NULL ? roster_groups(&l->roster) : 0; i < numbers; i++) {
+            struct group *group = roster_group(&l->roster, i);
             if (group != NULL)
                 named = abandon_group(&c, group, named);
         }
+    }
     rescue_later(s->all, s, ATTENTION_LOOK);
     session_call_helpers(s);
     chunk_end(&c);

@@ -111,7 +111,9 @@ void census_take(struct session *s, census_fn *fn, void *ctx)
 {
     uint32_t now_ms = clock_coarse_ms(&s->all->app->clock);
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
-        struct roster *r = &s->lanes[lane].roster;
+        if (session_lane(s, lane) == NULL)
+            continue;
+        struct roster *r = &session_lane(s, lane)->roster;
         for (uint32_t i = 0, numbers = roster_groups(r); i < numbers; i++) {
             struct group *group = roster_group(r, i);
             if (group != NULL)

@@ -22,35 +22,42 @@ void session_call_closed(struct session *s)
 {
     if (atomic_exchange_explicit(&s->closed_due, 0, memory_order_seq_cst) == 0)         /* O4 */
         return;
-    s->closed(&s->report, s->closed_ctx);
+    weir_report report = { .size = sizeof(report) };
+    report_complete(s, &report);
+    s->closed(&report, s->closed_ctx);
     session_end(s);
 }
 
-void closed_run(weir_job *job, weir_status status)
+/* One job for all that is due at once: what that is, the session's words say. What comes from here on pushes it again,
+ * for another worker. */
+void due_run(weir_job *job, weir_status status)
 {
     struct session *s = job->ctx;
     uint32_t generation;
     (void)status;
-    if (node_pop(&s->closed_node, &generation) == NODE_LAST)
-        session_release_slot(s);                               /* the control thread was faster */
-    else
-        session_call_closed(s);
+    if (node_pop(&s->due, &generation) == NODE_LAST) {
+        session_release_slot(s);                               /* others were faster */
+        return;
+    }
+    session_drive(s);
+    (void)session_sweep(s, handle_make(HANDLE_SESSION, 0, 0, generation));
+    session_call_closed(s);
 }
 
 void session_complete(struct session *s)
 {
-    s->report = (weir_report){ .size = sizeof(weir_report) };
     latency_complete(s);
-    report_complete(s, &s->report);
     if (s->closed == NULL) {
+        weir_report report = { .size = sizeof(report) };
+        report_complete(s, &report);                           /* for its checks */
         session_end(s);
         return;
     }
     struct sessions *all = s->all;
     uint32_t generation = handle_generation(s->handle);
     atomic_store_explicit(&s->closed_due, 1, memory_order_seq_cst);                     /* O4: now it may end */
-    if (node_schedule(&s->closed_node, generation))
-        app_push(all->app, WEIR_HIGH, &s->closed_job);
+    if (node_schedule(&s->due, generation))
+        app_push(all->app, WEIR_HIGH, &s->due_job);
     rescue_later(all, s, ATTENTION_CLOSED);
     session_call_helpers(s);
 }
@@ -105,8 +112,8 @@ void session_ask(struct session *s, uint32_t what)
         session_out(s, 1);
         return;
     }
-    if (node_schedule(&s->drive_node, handle_generation(s->handle)))
-        app_push(s->all->app, WEIR_HIGH, &s->drive_job);
+    if (node_schedule(&s->due, handle_generation(s->handle)))
+        app_push(s->all->app, WEIR_HIGH, &s->due_job);
     rescue_later(s->all, s, ATTENTION_DRIVE);
 }
 
@@ -124,17 +131,6 @@ void session_drive(struct session *s)
     if ((what & DRIVE_REPORT) != 0)
         report_log(s);
     session_out(s, 1);
-}
-
-void drive_run(weir_job *job, weir_status status)
-{
-    struct session *s = job->ctx;
-    uint32_t generation;
-    (void)status;
-    if (node_pop(&s->drive_node, &generation) == NODE_LAST)
-        session_release_slot(s);
-    else
-        session_drive(s);
 }
 
 /* Of whoever let it drain for less. */

@@ -199,7 +199,9 @@ void node_run(weir_job *job, weir_status status)
 void look_at_all(struct chunk *c)
 {
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
-        struct roster *r = &c->session->lanes[lane].roster;
+        if (session_lane(c->session, lane) == NULL)
+            continue;
+        struct roster *r = &session_lane(c->session, lane)->roster;
         for (uint32_t i = 0, numbers = roster_groups(r); i < numbers; i++) {
             struct group *group = roster_group(r, i);
             uint64_t rest = group != NULL ? map_look(&group->leaf[ROSTER_READY]) : 0;

@@ -37,7 +37,7 @@ static _Atomic uint64_t *top_word(struct roster *r, enum roster_map map, uint32_
 
 static _Atomic uint32_t *first_word(struct roster *r, uint32_t block)
 {
-    if (block < 64)
+    if (block < ROSTER_FIRSTS)
         return &r->first[block];
     struct roster_more *more = more_of(r);
     return more == NULL ? NULL : &more->first[block];
@@ -266,7 +266,7 @@ static weir_status take_number(struct roster *r, uint32_t *out)
     do {
         if (number == ROSTER_BLOCKS)
             return WEIR_LIMIT;
-        weir_status status = number >= 64 ? need_more(r) : WEIR_OK;
+        weir_status status = number >= ROSTER_FIRSTS ? need_more(r) : WEIR_OK;
         if (status != WEIR_OK)
             return status;
     } while (!atomic_compare_exchange_weak_explicit(&r->blocks, &number, number + 1,

@@ -54,6 +54,7 @@ enum {
     GROUP_SLOTS = 64,
     GROUP_OPS = GROUP_SLOTS - 1,
     BLOCK_GROUPS_MAX = 64,                                     /* one summary word */
+    ROSTER_FIRSTS = 8,                                         /* blocks whose places are in the roster itself */
     ROSTER_TOPS = 64,                                          /* words; the first is in the roster itself */
     ROSTER_BLOCKS = ROSTER_TOPS * 64,
 };
@@ -82,10 +83,10 @@ struct block {
 };
 static_assert(sizeof(struct block) <= CACHE_LINE, "it lies in a slot's cold row");
 
-/* What a roster with more than 64 blocks needs besides. */
+/* What a roster with more than 8 blocks, twelve thousand operations, needs besides: 17 KiB. */
 struct roster_more {
     _Atomic uint64_t top[ROSTER_MAPS][ROSTER_TOPS];            /* A; word 0 is unused */
-    _Atomic uint32_t first[ROSTER_BLOCKS];                     /* A1, A2; the first 64 are unused */
+    _Atomic uint32_t first[ROSTER_BLOCKS];                     /* A1, A2; the first 8 are unused */
 };
 
 /* I: fixed after init, A: atomic. */
@@ -96,8 +97,8 @@ struct roster {
     _Atomic uint64_t top[ROSTER_MAPS];                         /* A */
     _Atomic uint32_t blocks;                                   /* A: numbers given out; some may not be settled yet */
     _Atomic uint32_t cursor;                                   /* A: slot that was handed out last */
-    _Atomic uint32_t first[64];                                /* A1, A2: a block's first slot + 1; 0: not settled */
-    _Atomic(struct roster_more *) more;                        /* A: NULL until the 65th block */
+    _Atomic uint32_t first[ROSTER_FIRSTS];                     /* A1, A2: a block's first slot + 1; 0: not settled */
+    _Atomic(struct roster_more *) more;                        /* A: NULL until the 9th block */
 };
 
 /* The options with which the application's table of operations is to be made. */

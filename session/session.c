@@ -5,6 +5,8 @@
  *   O1 open, shut    acq_rel   sessions.open: SHUT and a count. A session opens by adding one unless SHUT, and once
  *                              more reads and writes the word when it is there; the application's close sets SHUT and
  *                              then looks which sessions there are. Who comes second sees what the first did
+ *   O8 lane          acq_rel   a lane's memory, once made, is there for whoever finds it (acquire); a sweep looks by a
+ *                              read-modify-write, so that who makes it later sees the sweep's epoch (K3)
  *   O2 gone          release   the count goes down after the last touch; acquire in above_close
  */
 #include "session/close.h"
@@ -65,8 +67,9 @@ weir_status op_find(uint64_t bits, enum handle_kind kind, struct op_ref *ref)
 
 static void wake_lane(struct session *s, uint32_t lane, uint32_t generation)
 {
-    if (node_schedule(&s->lanes[lane].node, generation))
-        app_push(s->all->app, lane, &s->lanes[lane].job);
+    struct session_lane *l = session_lane(s, lane);
+    if (node_schedule(&l->node, generation))
+        app_push(s->all->app, lane, &l->job);
 }
 
 void session_wake_lane(struct group *group, struct sessions *all)
@@ -78,20 +81,43 @@ void session_wake_lane(struct group *group, struct sessions *all)
     if (handle == 0 || roster == NULL || s == NULL)
         return;
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
-        if (&s->lanes[lane].roster == roster)
+        if (session_lane(s, lane) != NULL && &session_lane(s, lane)->roster == roster)
             wake_lane(s, lane, handle_generation(handle));
     session_call_helpers(s);
 }
 
 /* ---- opening ---- */
 
-static void fill_lane(struct session *s, uint32_t lane, uint32_t generation)
+static void fill_lane(struct session *s, struct session_lane *l, uint32_t lane, uint32_t generation)
 {
-    struct session_lane *l = &s->lanes[lane];
     roster_init(&l->roster, &s->all->ops, &s->all->app->memory, s->handle);
     job_init_internal(&l->job, node_run, l, (uint8_t)lane);
     l->session = s;
     node_begin(&l->node, generation);
+}
+
+weir_status session_need_lane(struct session *s, uint32_t lane)
+{
+    if (session_lane(s, lane) != NULL)
+        return WEIR_OK;
+    const struct memory *memory = &s->all->app->memory;
+    struct session_lane *there = NULL, *l = memory_zalloc(memory, sizeof(*l), CACHE_LINE);
+    if (l == NULL)
+        return WEIR_NO_MEMORY;
+    fill_lane(s, l, lane, handle_generation(s->handle));
+    if (!atomic_compare_exchange_strong_explicit(&s->others[lane - 1], &there, l, memory_order_acq_rel,    /* O8 */
+                                                 memory_order_acquire))
+        memory_free(memory, l, sizeof(*l));                    /* another starter's is there */
+    return WEIR_OK;
+}
+
+struct session_lane *session_lane_swept(struct session *s, uint32_t lane)
+{
+    struct session_lane *l = session_lane(s, lane);
+    if (l == NULL)                                             /* by a read-modify-write that changes nothing */
+        (void)atomic_compare_exchange_strong_explicit(&s->others[lane - 1], &l, NULL, memory_order_acq_rel, /* O8 */
+                                                      memory_order_acquire);
+    return l;
 }
 
 static void fill(struct session *s, struct sessions *all, uint32_t index, const weir_session_options *options)
@@ -121,14 +147,11 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     alarm_init(s);
     atomic_store_explicit(&s->closed_due, 0, memory_order_relaxed);
     atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
-    node_begin(&s->closed_node, generation);
-    node_begin(&s->sweep_node, generation);
-    node_begin(&s->drive_node, generation);
-    job_init_internal(&s->closed_job, closed_run, s, WEIR_HIGH);
-    job_init_internal(&s->sweep_job, sweep_run, s, WEIR_HIGH);
-    job_init_internal(&s->drive_job, drive_run, s, WEIR_HIGH);
+    node_begin(&s->due, generation);
+    job_init_internal(&s->due_job, due_run, s, WEIR_HIGH);
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
-        fill_lane(s, lane, generation);
+        if (session_lane(s, lane) != NULL)
+            fill_lane(s, session_lane(s, lane), lane, generation);
     /* release: O3; a waiter with an old handle may hold the slot from here on, and give it back by the fields above */
     atomic_store_explicit(&s->holders, 1, memory_order_release);
 }
@@ -168,7 +191,7 @@ static weir_status open_session(struct sessions *all, const weir_session_options
         goto fail_count;
     struct session *s = (struct session *)slots_at(&all->table, block.first);
     fill(s, all, block.first, options);
-    if (options->reserve != 0 && (status = roster_reserve(&s->lanes[WEIR_NORMAL].roster, options->reserve)) != WEIR_OK)
+    if (options->reserve != 0 && (status = roster_reserve(&s->normal.roster, options->reserve)) != WEIR_OK)
         goto fail_slot;
     if (options->parent.bits != 0 && (status = child_enter(s, options->parent.bits)) != WEIR_OK)
         goto fail_slot;
@@ -184,7 +207,7 @@ static weir_status open_session(struct sessions *all, const weir_session_options
         child_opened(parent, s, handle);
     return WEIR_OK;
 fail_slot:
-    roster_fini(&s->lanes[WEIR_NORMAL].roster);
+    roster_fini(&s->normal.roster);
     session_release_slot(s);                             /* not at once: a thread with an old handle may hold it */
     return status;
 fail_count:
@@ -254,12 +277,13 @@ void session_end(struct session *s)
 {
     struct session *parent = atomic_load_explicit(&s->parent, memory_order_relaxed);    /* fixed until now */
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
-        roster_fini(&s->lanes[lane].roster);
-        end_node(s, &s->lanes[lane].node);
+        struct session_lane *l = session_lane(s, lane);
+        if (l == NULL)
+            continue;
+        roster_fini(&l->roster);
+        end_node(s, &l->node);
     }
-    end_node(s, &s->closed_node);
-    end_node(s, &s->sweep_node);
-    end_node(s, &s->drive_node);
+    end_node(s, &s->due);
     alarm_end(s);
     uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_relaxed);          /* nobody else changes it */
     /* release: G6; what everybody did, and the callback, happens before who finds the session gone (E7) */
@@ -308,15 +332,22 @@ fail_accounts: memory_free(&app->memory, all->accounts, all->accounts_count * si
     return status;
 }
 
+static void destroy_lane(const struct app *app, struct session *s, uint32_t lane)
+{
+    struct session_lane *l = session_lane(s, lane);
+    if (s->all == NULL || l == NULL)
+        return;                                                /* the slot, or the lane, was never used */
+    roster_destroy(&l->roster);
+    if (lane != WEIR_NORMAL)
+        memory_free(&app->memory, l, sizeof(*l));
+}
+
 void above_fini(struct app *app)
 {
     struct sessions *all = app->above;
     for (uint32_t i = 0; slots_at(&all->table, i) != NULL; i++)
-        for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
-            struct session *s = (struct session *)slots_at(&all->table, i);
-            if (s->all != NULL)
-                roster_destroy(&s->lanes[lane].roster);
-        }
+        for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
+            destroy_lane(app, (struct session *)slots_at(&all->table, i), lane);
     slots_fini(&all->table);
     slots_fini(&all->ops);
     memory_free(&app->memory, all->accounts, all->accounts_count * sizeof(struct account));

@@ -44,6 +44,7 @@ struct session_lane {
     struct session *session;                                   /* I */
 };
 
+/* In an order without holes: a thousand idle sessions are one megabyte. */
 struct session {
     struct slot slot;                                          /* A: session_word.h */
     struct session_cancel cancel;                              /* A */
@@ -53,22 +54,21 @@ struct session {
     int64_t timeout_ns;                                        /* I: of operations that have none of their own */
     uint32_t index;                                            /* I */
     _Atomic uint32_t abandons;                                 /* A: 1 once grace is over (abandon.c) */
+    _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
+    _Atomic uint32_t opened_ms;                                /* I: clock_coarse_ms; atomic as parent_handle */
     _Atomic uint32_t has_children;                             /* A: 1 once one was opened (children.c) */
     _Atomic(struct session *) parent;                          /* I; NULL: none. Atomic for calls with an old handle */
-    _Atomic uint32_t opened_ms;                                /* I: clock_coarse_ms; atomic as the handle below */
     _Atomic uint64_t parent_handle;                            /* I; atomic for who walks the table */
-    _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
-    CACHE_ALIGNED struct counts counts;                        /* A: account.h */
-    struct policy policy;                                      /* A */
     weir_closed_fn *closed;                                    /* C */
     void *closed_ctx;                                          /* C */
-    weir_report report;                                        /* C */
     _Atomic int64_t cancelled_at, barrier_from;                /* A: stats.h: the last cancel of all, the close's */
-    struct session_latency latency;                            /* A */
-    struct node closed_node, sweep_node, drive_node;
-    struct job closed_job, sweep_job, drive_job;               /* N: in a queue while their nodes say QUEUED */
-    _Atomic uint64_t sweep;                                    /* A: sweep_word.h */
     uint64_t sweep_seen;                                       /* the control thread's: as it was at its last look */
+    struct counts counts;                                      /* A: account.h */
+    struct policy policy;                                      /* A */
+    struct session_latency latency;                            /* A */
+    struct node due;                                           /* for what is due at once: due_run */
+    struct job due_job;                                        /* N: in a queue while the node says QUEUED */
+    _Atomic uint64_t sweep;                                    /* A: sweep_word.h */
     _Atomic uint32_t closed_due;                               /* A: 1 from completion until somebody begins the end */
     _Atomic uint32_t attention;                                /* A: enum session_attention, for the control thread */
     _Atomic uint32_t holders;                                  /* A: of the slot: the session, nodes, waiters */
@@ -76,10 +76,20 @@ struct session {
     _Atomic uint32_t waiters;                                  /* A: threads in weir_session_wait (wait.c) */
     _Atomic uint32_t drive;                                    /* A: enum session_drive, asked for and not begun */
     _Atomic uint32_t alarm_word;                               /* A: alarm.c */
-    struct timer alarm;                                        /* who made alarm_word OWNED */
     struct event ended;
-    CACHE_ALIGNED struct session_lane lanes[SESSION_LANES];
+    struct timer alarm;                                        /* who made alarm_word OWNED */
+    _Atomic(struct session_lane *) others[SESSION_LANES - 1];  /* A: NULL until first used; then the slot's for good */
+    CACHE_ALIGNED struct session_lane normal;
 };
+static_assert(sizeof(struct session) <= 1024 - CACHE_LINE, "an idle session takes less than 1 KiB");
+
+/* NULL: no operation was ever started in that lane. */
+static inline struct session_lane *session_lane(struct session *s, uint32_t lane)
+{
+    if (lane == WEIR_NORMAL)
+        return &s->normal;
+    return atomic_load_explicit(&s->others[lane - 1], memory_order_acquire);            /* O8 */
+}
 
 /* What the control thread is asked to look for. */
 enum session_attention { ATTENTION_HOOKS = 1, ATTENTION_LOOK = 2, ATTENTION_SWEEP = 4, ATTENTION_CLOSED = 8,
@@ -120,6 +130,12 @@ struct op_ref {
     uint32_t index;
 };
 weir_status op_find(uint64_t bits, enum handle_kind kind, struct op_ref *ref);
+
+/* For a start, which is inside: the lane is there afterwards. WEIR_OK, WEIR_NO_MEMORY. */
+weir_status session_need_lane(struct session *s, uint32_t lane);
+
+/* For a sweep: the lane, or NULL, and then who makes it sees what the caller saw (K3). */
+struct session_lane *session_lane_swept(struct session *s, uint32_t lane);
 
 /* Something in the group's ready map is new: the node of its lane is pushed, if it has to be. */
 void session_wake_lane(struct group *group, struct sessions *all);
@@ -174,7 +190,7 @@ static inline void session_fold_from_outside(struct session *s, uint64_t handle)
 void session_call_helpers(struct session *s);
 
 /* Job functions. */
-weir_job_fn node_run, sweep_run, drive_run, closed_run;
+weir_job_fn node_run, due_run;
 
 /* ---- rescue.c ---- */
 

@@ -138,8 +138,8 @@ static bool take_stream(struct start *st)
 static weir_status take_slot(struct start *st)
 {
     struct sessions *all = st->all;
-    weir_status status = roster_take(&st->s->lanes[st->lane].roster, &st->index);
-    if (status != WEIR_OK)
+    weir_status status = session_need_lane(st->s, st->lane);
+    if (status != WEIR_OK || (status = roster_take(&session_lane(st->s, st->lane)->roster, &st->index)) != WEIR_OK)
         return status;
     st->group = group_of(&all->ops, st->index);
     st->op = group_op(st->group, st->index % GROUP_SLOTS);
@@ -159,7 +159,7 @@ static weir_status take_slot(struct start *st)
 /* A session's worker has to look. */
 static void wake(struct start *st)
 {
-    struct session_lane *lane = &st->s->lanes[st->lane];
+    struct session_lane *lane = session_lane(st->s, st->lane);
     if (node_schedule(&lane->node, handle_generation(st->session)))
         app_push(st->all->app, st->lane, &lane->job);
 }

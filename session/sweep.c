@@ -194,11 +194,13 @@ static void sweep_group(struct chunk *c, struct group *group)
 static bool find_share(struct session *s, uint32_t place, struct roster_run *run, uint32_t *behind)
 {
     uint32_t lane = sweep_lane(place), number = sweep_number(place);
-    for (; lane < SESSION_LANES; lane++, number = 0)
-        if (roster_run_from(&s->lanes[lane].roster, &number, SHARE_GROUPS, run)) {
+    for (; lane < SESSION_LANES; lane++, number = 0) {
+        struct session_lane *l = session_lane_swept(s, lane);
+        if (l != NULL && roster_run_from(&l->roster, &number, SHARE_GROUPS, run)) {
             *behind = sweep_place(lane, number);
             return true;
         }
+    }
     return false;
 }
 
@@ -220,8 +222,8 @@ static bool take_share(struct session *s, bool inside, struct roster_run *run)
 
 static void call_worker(struct session *s, uint32_t generation)
 {
-    if (node_schedule(&s->sweep_node, generation))
-        app_push(s->all->app, WEIR_HIGH, &s->sweep_job);
+    if (node_schedule(&s->due, generation))
+        app_push(s->all->app, WEIR_HIGH, &s->due_job);
 }
 
 /* Is there more than this thread's share? relaxed: a hint; who takes looks again. */
@@ -276,15 +278,4 @@ void session_ask_sweep(struct session *s)
     call_worker(s, handle_generation(s->handle));
     rescue_later(s->all, s, ATTENTION_SWEEP);
     session_call_helpers(s);
-}
-
-void sweep_run(weir_job *job, weir_status status)
-{
-    struct session *s = job->ctx;
-    uint32_t generation;
-    (void)status;
-    if (node_pop(&s->sweep_node, &generation) == NODE_LAST)
-        session_release_slot(s);
-    else
-        (void)session_sweep(s, handle_make(HANDLE_SESSION, 0, 0, generation));
 }

@@ -54,7 +54,7 @@ void session_call_helpers(struct session *s)
 static bool has_marks(struct session *s)
 {
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
-        if (roster_has_ready(&s->lanes[lane].roster))
+        if (session_lane(s, lane) != NULL && roster_has_ready(&session_lane(s, lane)->roster))
             return true;
     return false;
 }
