@@ -21,7 +21,7 @@ enum { WORKERS = 3 };
 
 static struct {
     pid_t worker[WORKERS];
-    _Atomic uint32_t count, standing;
+    _Atomic uint32_t count, standing, gone_on;
     int pipe[2];
 } still;
 
@@ -33,6 +33,7 @@ static void stand_still(int number)
     atomic_fetch_add(&still.standing, 1);
     while (read(still.pipe[0], &byte, 1) < 0)
         ;
+    atomic_fetch_add(&still.gone_on, 1);
     errno = before;
 }
 
@@ -73,6 +74,14 @@ static void stop_worker(uint32_t victim)
         sched_yield();
 }
 
+/* The byte is read before anybody else stands, or it would be his. */
+static void let_go_on(void)
+{
+    must(write(still.pipe[1], "x", 1) == 1);
+    while (still.gone_on != still.standing)
+        sched_yield();
+}
+
 /* Anywhere: perhaps in the middle of the library, or asleep and the one that is woken next. A session that began
  * afterwards, of which it holds nothing, closes all the same (C7); the one that it was busy with, when it goes on. */
 static void stop_anywhere(weir_app app, uint32_t victim, uint64_t round)
@@ -85,7 +94,7 @@ static void stop_anywhere(weir_app app, uint32_t victim, uint64_t round)
     must(weir_session_close(other, count_closed, NULL) == WEIR_OK);
     must(weir_session_close(busy, count_closed, NULL) == WEIR_OK);
     wait_for(other);
-    must(write(still.pipe[1], "x", 1) == 1);
+    let_go_on();
     wait_for(busy);
 }
 
@@ -119,7 +128,7 @@ static void stop_in_work(weir_app app)
     }
     must(weir_session_close(others, count_closed, NULL) == WEIR_OK);
     wait_for(others);
-    must(write(still.pipe[1], "x", 1) == 1);
+    let_go_on();
     must(weir_session_close(session, count_closed, NULL) == WEIR_OK);
     wait_for(session);
 }
