@@ -4,7 +4,7 @@
  * What is lost is a deadlock here: a wake-up, a final, a close callback, a waiter. One preemption, where a session has
  * operations: making and looking through their table takes ten thousand steps of each run. The same with two, without
  * the work queue's own threads, is in scene_session_wait.c and its neighbours.
- * "kills" names one-line changes of the library that the search was tried with and finds. */
+ */
 #include <weir/weir.h>
 
 #include "core/parker.h"
@@ -72,8 +72,7 @@ static void *wait_for_session(void *unused)
     return unused;
 }
 
-/* S7: nobody else wakes the waiter.
- * kills: an end that posts nothing */
+/* S7: nobody else wakes the waiter. */
 EXPLORE_SCENARIO(session_app_close_and_wait, .preemptions = 1, .steps = 60000)
 {
     open_session();
@@ -126,7 +125,7 @@ static void *open_late(void *unused)
 /* O1: it is closed by the application, or was never open.
  * Found: a session that became open after the application's close had looked for sessions was closed by nobody, and the
  * close waited for ever; with one stale read also when the opener looked once more, by a load.
- * kills: an open that does not look again */
+ * kills: an open that does not look again (after some thousand runs; scene_session_start.c has it smaller) */
 EXPLORE_SCENARIO(session_app_open_against_close_of_the_application, .preemptions = 2, .stale_reads = 1)
 {
     explore_check(open_app(1) == WEIR_OK);
@@ -185,7 +184,6 @@ static const weir_kind stuck_kind = {
     .size = sizeof(weir_kind), .work = block_until_hook, .on_result = take_result, .gone = take_gone,
 };
 
-/* kills: a cancel that does not ask the control thread */
 EXPLORE_SCENARIO(session_app_cancel_rescues_a_stuck_worker, .preemptions = 1, .steps = 60000)
 {
     open_session();
@@ -199,8 +197,7 @@ EXPLORE_SCENARIO(session_app_cancel_rescues_a_stuck_worker, .preemptions = 1, .s
     close_app();
 }
 
-/* Sweep and hook by the control thread alone, after its millisecond.
- * kills: a close that nobody watches */
+/* Sweep and hook by the control thread alone, after its millisecond. */
 EXPLORE_SCENARIO(session_app_close_rescues_a_stuck_worker, .preemptions = 1, .steps = 60000)
 {
     open_session();

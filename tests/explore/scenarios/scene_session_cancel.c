@@ -432,7 +432,7 @@ static void *look_once_as_worker(void *unused)
     return unused;
 }
 
-/* kills: a cancel that asks for no control thread; a close's sweep that leaves hooks to workers */
+/* kills: a cancel that does not ask the control thread */
 EXPLORE_SCENARIO(session_cancel_unblocks_work_by_the_control_thread, .preemptions = 2, .stale_reads = 1)
 {
     begin_session();

@@ -49,7 +49,7 @@ static const weir_kind push_kind = {
 };
 
 /* R7: two workers, one posts, the other delivers; refusal against room: it is called again without anybody's help.
- * kills: a refusal that does not leave WANT behind */
+ * kills: room that calls nobody */
 EXPLORE_SCENARIO(session_post_into_a_full_window_against_delivery, .preemptions = 2, .stale_reads = 1)
 {
     begin_session();
@@ -118,7 +118,8 @@ static void acknowledge_the_rest(void)
     }
 }
 
-/* The work is parked; the acknowledgement that makes room meets a cancel. */
+/* The work is parked; the acknowledgement that makes room meets a cancel.
+ * kills: a refusal that does not leave WANT behind */
 EXPLORE_SCENARIO(session_parked_work_against_acknowledgement_and_cancel, .preemptions = 2, .stale_reads = 1)
 {
     begin_session();
