@@ -363,8 +363,8 @@ typedef struct weir_session_options {
 } weir_session_options;
 
 /* For live_max an operation counts until the worker that has delivered its final is through with its round; whatever
- * else is inside the session at that moment, a worker's look or an inspection, counts as one, too, and so does a child. So
- * there are never more, and a start just after a final may be refused.
+ * else is inside the session at that moment, a worker's look or an inspection, counts as one, too, and so does a child.
+ * So there are never more, and a start just after a final may be refused.
  *
  * A reserve is for operations on the normal lane. What few operations need is allocated with each of them all the same:
  * a deadline, a queue of the caller's, and, at the start, the window of those that are fetched or acknowledged by
