@@ -33,7 +33,7 @@ NO_REASON = "survives, and nobody has said why"
 UNTRIED = "not tried yet"
 
 SESSION = ["session_start", "session_close", "session_cancel", "session_stream", "session_wait"]
-# The first pattern that fits names the programs, the likeliest first.
+# The first pattern that fits names the programs, or program/scenario, the likeliest first.
 SCENES = [
     (r"core/slots", ["slots", "session_wait", "session_start"]),
     (r"core/registry", ["registry", "app_close"]),
@@ -57,8 +57,11 @@ SCENES = [
     (r"session/maps", ["maps", "session_start"]),
     (r"session/node", ["node", "session_start", "session_close"]),
     (r"session/roster", ["session_start", "maps", "session_close", "session_wait"]),
-    (r"session/(wait|pull)", ["session_wait", "session_stream", "session_close"]),
-    (r"session/(deadline|extra|alarm|hook|rescue|token)", ["session_cancel", "session_close", "session_stream"]),
+    (r"session/wait", ["session_wait/session_wait_against_the_end", "session_wait", "session_close"]),
+    (r"session/(deadline|extra)", ["session_cancel/session_deadline_against_start_and_run", "session_cancel"]),
+    (r"session/start", ["session_start/session_start_against_a_sweep", "session_start", "session_cancel"]),
+    (r"session/pull", ["session_wait", "session_stream", "session_close"]),
+    (r"session/(alarm|hook|rescue|token)", ["session_cancel", "session_close", "session_stream"]),
     (r"session/(sweep|close|abandon)", ["session_close", "session_start", "session_cancel", "session_wait"]),
     (r"session/session\.c", ["session_wait", "session_close", "session_app", "session_start"]),
     (r"session/", SESSION),
@@ -235,17 +238,16 @@ def plant(mutant):
     return undo
 
 
+def scenes_of(mutant):
+    fitting = [named for pattern, named in SCENES if re.match(pattern, mutant["path"])]
+    return mutant.get("scenes", []) + fitting[0]
+
+
 def programs_for(mutant, last):
-    programs = []
-    for scene in mutant.get("scenes", []):
+    programs = [last[0]] if last is not None else []
+    for scene in scenes_of(mutant):
         if scene.split("/")[0] not in programs:
             programs.append(scene.split("/")[0])
-    for pattern, named in SCENES:
-        if re.match(pattern, mutant["path"]):
-            programs += [name for name in named if name not in programs]
-            break
-    if last is not None:
-        programs = [last[0]] + [name for name in programs if name != last[0]]
     return programs
 
 
@@ -260,11 +262,11 @@ def kills(program, scenario, seconds, bounds=()):
 
 
 def likeliest(mutant, row):
-    """What killed it last; before that what its patch says."""
+    """What killed it last; before that what its patch, or the list above, says."""
     match = re.match(r"killed: (\w+) (\w+)", row or "")
     if match:
         return match.group(1), match.group(2)
-    hints = [scene for scene in mutant.get("scenes", []) if "/" in scene]
+    hints = [scene for scene in scenes_of(mutant) if "/" in scene]
     return tuple(hints[0].split("/")) if hints else None
 
 

@@ -377,6 +377,27 @@ EXPLORE_SCENARIO(session_deadline_against_start_and_run, .preemptions = 2, .stal
     explore_observe(told[0].runs * 8u + told[0].reason);
 }
 
+static void *start_deferred_with_deadline(void *unused)
+{
+    start_op_with(0, &deferred_kind, WEIR_NEW(weir_op_options, .timeout_ns = SECOND));
+    return unused;
+}
+
+/* Nothing else ends it: a deadline that fires while the operation is being published is not forgotten (D1, D2). */
+EXPLORE_SCENARIO(session_deadline_fires_while_it_is_published, .preemptions = 2, .stale_reads = 1)
+{
+    begin_session();
+    pthread_t starter = start(start_deferred_with_deadline, 0);
+    tick(NULL);
+    pthread_join(starter, NULL);
+    finish();
+    tick(NULL);                                                /* if the clock was before the start */
+    finish();
+    explore_check(told[0].finals == 1 && told[0].status == WEIR_TIMED_OUT);
+    end_session(false);
+    explore_observe(told[0].runs);
+}
+
 EXPLORE_SCENARIO(session_deadline_against_token_and_cancel, .preemptions = 2, .stale_reads = 1)
 {
     begin_session();
