@@ -63,7 +63,8 @@ SCENES = [
     (r"session/pull", ["session_wait", "session_stream", "session_close"]),
     (r"session/(alarm|hook|rescue|token)", ["session_cancel", "session_close", "session_stream"]),
     (r"session/(sweep|close|abandon)", ["session_close", "session_start", "session_cancel", "session_wait"]),
-    (r"session/session\.c", ["session_wait", "session_close", "session_app", "session_start"]),
+    (r"session/session\.c", ["session_start/session_open_against_close_of_the_application", "session_wait",
+                             "session_close", "session_app"]),
     (r"session/", SESSION),
 ]
 WEAKER = {"acquire": "relaxed", "release": "relaxed", "acq_rel": "relaxed", "seq_cst": None}
