@@ -105,17 +105,27 @@ void latency_told(struct session *s, const struct op *op)
     count(s, LATENCY_SEEN, stamp_age(stamp_of(op), now_of(s)), 1);
 }
 
+/* How many from here on were asked for at the same time, and told alike: all, after a cancel of all. */
+static uint32_t alike(const struct account *a, uint32_t first)
+{
+    uint32_t i = first + 1;
+    while (i < a->late_count && a->late[i].stamp == a->late[first].stamp && a->late[i].seen == a->late[first].seen)
+        i++;
+    return i - first;
+}
+
 void latency_flush(struct chunk *c)
 {
     struct account *a = c->account;
     if (a->late_count == 0)
         return;
     int64_t now = now_of(c->session);
-    for (uint32_t i = 0; i < a->late_count; i++) {
+    for (uint32_t i = 0, times; i < a->late_count; i += times) {
         uint64_t age = stamp_age(a->late[i].stamp, now);
-        count(c->session, LATENCY_FINAL, age, 1);
+        times = alike(a, i);
+        count(c->session, LATENCY_FINAL, age, times);
         if (a->late[i].seen != SEEN_BEFORE)
-            count(c->session, LATENCY_SEEN, a->late[i].seen == SEEN_NOW ? age : 0, 1);
+            count(c->session, LATENCY_SEEN, a->late[i].seen == SEEN_NOW ? age : 0, times);
     }
     a->late_count = 0;
 }
