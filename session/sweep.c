@@ -142,16 +142,17 @@ static uint64_t marks_of(struct group *group)
     return atomic_fetch_or_explicit(&group->leaf[ROSTER_READY], 0, memory_order_acq_rel);
 }
 
-/* The marks of what was walked go, and what asks for more is marked again (L3, L4). Slots that this chunk has freed and
- * not given back ask for nothing. */
+/* The marks of what was walked go, and what asks for more is marked again (L3, L4), for a worker: one that came between
+ * has found no mark, and gone (N1). Slots that this chunk has freed and not given back ask for nothing. */
 static void settle_marks(struct chunk *c, struct group *group, uint64_t ready)
 {
     if (ready == 0)
         return;
     bool empty = map_done(&group->leaf[ROSTER_READY], ready);
-    if (look_wants_more(group, ready & ~c->freed))
+    if (look_wants_more(group, ready & ~c->freed)) {
         roster_mark(group, ready & ~c->freed);
-    else if (empty)
+        session_wake_lane(group, c->all);
+    } else if (empty)
         roster_empty(group);
 }
 
