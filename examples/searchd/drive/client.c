@@ -11,8 +11,8 @@
 
 #include "drive.h"
 
-enum { RECEIVE_BYTES = 4096, STOP_LEAST_US = 1000000, STOP_MOST_US = 3000000, HURRY_LEAST_US = 500,
-       HURRY_MOST_US = 4000 };
+enum { RECEIVE_BYTES = 4096, STOP_LEAST_US = 1000000, STOP_MOST_US = 3000000, HURRY_LEAST_US = 300,
+       HURRY_MOST_US = 3000 };
 
 static uint64_t draw(struct drive *drive)        /* splitmix64 */
 {
@@ -166,7 +166,7 @@ static void ask(struct client *client)
     else if (client->kind == STOPPED)
         (void)evbuffer_add_printf(out, ".");
     else
-        (void)evbuffer_add_printf(out, "(a%%7Ce)%%5Cw*zzyx&path=%s", drive->large[draw(drive) % drive->large_count]);
+        (void)evbuffer_add_printf(out, "%%5Ba-z%%5D%%2B_?%%5Ba-z%%5D*%%5B0-9%%5D%%7B9%%7Dx&path=%s", drive->large[draw(drive) % drive->large_count]);
     (void)evbuffer_add_printf(out, " HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client->asked = true;
     drive->tally.started++;

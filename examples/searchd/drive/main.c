@@ -9,7 +9,7 @@
 
 #include "drive.h"
 
-enum { SECONDS = 10, PATIENCE = 3, TICK_US = 100000, TICKS_PER_LINE = 10 };
+enum { SECONDS = 10, PATIENCE = 6, TICK_US = 100000, TICKS_PER_LINE = 10 };
 
 int64_t time_now(void)
 {
