@@ -166,7 +166,8 @@ static void ask(struct client *client)
     else if (client->kind == STOPPED)
         (void)evbuffer_add_printf(out, ".");
     else
-        (void)evbuffer_add_printf(out, "%%5Ba-z%%5D%%2B_?%%5Ba-z%%5D*%%5B0-9%%5D%%7B9%%7Dx&path=%s", drive->large[draw(drive) % drive->large_count]);
+        (void)evbuffer_add_printf(out, "%%5Ba-z%%5D%%2B_?%%5Ba-z%%5D*%%5B0-9%%5D%%7B9%%7Dx&path=%s",
+                                  drive->large[draw(drive) % drive->large_count]);
     (void)evbuffer_add_printf(out, " HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client->asked = true;
     drive->tally.started++;
