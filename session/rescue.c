@@ -84,7 +84,8 @@ static void serve(struct sessions *all, uint32_t attention)
             continue;
         uint32_t bits = atomic_fetch_and_explicit(&s->attention, ~attention, memory_order_seq_cst);        /* W2 */
         serve_session(s, bits & attention);
-        weir_verify(!registry_is_forked(&all->app->place), "a hook or a callback forked, and returned in the child as well");
+        weir_verify(!registry_is_forked(&all->app->place),
+                    "a hook or a callback forked, and returned in the child as well");
     }
     returned = true;                                           /* NOLINT: read by its cleanup */
 }
