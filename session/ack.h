@@ -30,6 +30,10 @@
 #include "core/handle.h"
 #include "weir/status.h"
 
+/* Operations of other kinds acknowledge nothing by number, and keep a pointer in the word instead. It has bit 63 set,
+ * which no generation has: so a late call with the handle of the slot's last owner finds that it is late. */
+#define ACK_KEEPS (UINT64_C(1) << 63)
+
 struct ack {
     _Atomic uint64_t word;                                     /* A */
     _Atomic uint32_t delivered;                                /* A, written by who holds DELIVERY */
@@ -41,6 +45,17 @@ static inline void ack_begin(struct ack *a, uint32_t generation)
 {
     atomic_store_explicit(&a->word, (uint64_t)generation << 32, memory_order_relaxed);
     atomic_store_explicit(&a->delivered, 0, memory_order_relaxed);
+}
+
+/* Of other kinds. relaxed: for its owner; a late call only compares. NULL: nothing yet. */
+static inline void ack_keep(struct ack *a, const void *pointer)
+{
+    atomic_store_explicit(&a->word, (uint64_t)(uintptr_t)pointer | ACK_KEEPS, memory_order_relaxed);
+}
+
+static inline const void *ack_kept(const struct ack *a)
+{
+    return (const void *)(uintptr_t)(atomic_load_explicit(&a->word, memory_order_relaxed) & ~ACK_KEEPS);
 }
 
 /* N2, before the callback. */

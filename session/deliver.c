@@ -29,6 +29,7 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
     struct op_stream *stream = cold_stream(cold);
     if (stream == NULL && (stream = memory_alloc(memory, stream_bytes(window), CACHE_LINE)) != NULL) {
         stream->final.data = NULL;
+        stream->message = NULL;
         window_init(&stream->window, (struct window_item *)(stream + 1), window);
         cold_set_stream(cold, stream);
         traits_add(op, OP_STREAMS);
@@ -166,7 +167,7 @@ static void fill_outcome(struct delivery *d, weir_result *r)
         r->status = WEIR_ABANDONED;
     else if ((d->traits & OP_ANSWERED) != 0) {
         r->status = d->cold->ack.beside;
-        r->message = d->cold->message;
+        r->message = op_explained(d->op, d->cold);
     } else
         r->status = r->reason == WEIR_REASON_TIMEOUT ? WEIR_TIMED_OUT : WEIR_CANCELED;
     if (r->message == NULL)

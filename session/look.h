@@ -19,8 +19,24 @@
 struct op_stream {
     weir_result result;                                        /* valid until it is acknowledged */
     weir_result final;                                         /* pull: until the handle is closed */
+    const char *message;                                       /* of kinds with manual acknowledgement: op_explained */
     struct window window;
 };                                                             /* and its items behind it */
+
+/* The final's message, NULL: none. It lies where numbers would; of a kind that has those, in the stream, which such an
+ * operation has from its start. K. */
+static inline const char *op_explained(const struct op *op, const struct op_cold *cold)
+{
+    return (traits_of(op) & OP_MANUAL) != 0 ? cold_stream(cold)->message : ack_kept(&cold->ack);
+}
+
+static inline void op_explain(const struct op *op, struct op_cold *cold, const char *text)
+{
+    if ((traits_of(op) & OP_MANUAL) != 0)
+        cold_stream(cold)->message = text;
+    else
+        ack_keep(&cold->ack, text);
+}
 
 /* On the stack of one worker. */
 struct chunk {

@@ -64,14 +64,13 @@ static_assert(offsetof(struct op, slot) == 0, "the word is where slots.h looks f
 
 struct op_cold {
     _Atomic(struct op_stream *) stream;                        /* K, P3: its window; NULL until the first post */
-    const char *message;                                       /* K */
     _Atomic uint64_t said[2];                                  /* K, P1, P2: done and total; or detail and its size */
     void *hook;                                                /* H: a weir_cancel_fn */
     void *hook_ctx;                                            /* H */
     struct ack ack;                                            /* A: ack.h; K: ack.beside, the work's status, or the
-                                                                * token's */
+                                                                * token's; and the message, op_explained */
 };
-static_assert(sizeof(struct op_cold) <= CACHE_LINE, "one line");
+static_assert(sizeof(struct op_cold) == 56, "an operation takes 128 bytes, its share of a group's maps included");
 static_assert(sizeof(void *) <= sizeof(uint64_t) && sizeof(size_t) <= sizeof(uint64_t), "a detail fits");
 
 /* relaxed: written before T1, and by who may write the cold row, who then takes a step */
@@ -105,7 +104,7 @@ static inline void cold_set_stream(struct op_cold *cold, struct op_stream *strea
 static inline void cold_begin(struct op *op, struct op_cold *cold)
 {
     atomic_store_explicit(&cold->stream, NULL, memory_order_relaxed);                   /* the next P1 publishes it */
-    cold->message = NULL;
+    ack_keep(&cold->ack, NULL);
     cold->hook = NULL;                                         /* stats.h: not told */
     cold_say(cold, 0, 0);
     traits_add(op, OP_RAN);

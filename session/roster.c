@@ -13,7 +13,7 @@ struct slots_options roster_slots_options(const struct memory *memory, uint32_t 
     return (struct slots_options){
         .memory = *memory,
         .hot_size = sizeof(struct op),
-        .cold_size = CACHE_LINE,
+        .cold_size = sizeof(struct op_cold),
         .granule = GROUP_SLOTS,
         .floor = floor,
     };

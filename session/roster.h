@@ -81,7 +81,7 @@ struct block {
     _Atomic uint32_t orphans;                                  /* A: groups with zombies, after roster_fini; plus it */
     uint32_t groups;                                           /* I: from A1 on */
 };
-static_assert(sizeof(struct block) <= CACHE_LINE, "it lies in a slot's cold row");
+static_assert(sizeof(struct block) <= sizeof(struct op_cold), "it lies in a slot's cold row");
 
 /* What a roster with more than 8 blocks, twelve thousand operations, needs besides: 17 KiB. */
 struct roster_more {

@@ -226,7 +226,7 @@ weir_status weir_task_explain(weir_task *task, const char *static_text)
 {
     if (static_text == NULL)
         return registry_misuse(task->c->session->handle, WEIR_INVALID);
-    task->cold->message = static_text;
+    op_explain(task->op, task->cold, static_text);
     return WEIR_OK;
 }
 
