@@ -5,8 +5,8 @@
 #
 #   bench/report.sh SAMPLES DIR
 #
-# SAMPLES has lines round,program,row,unit,value as bench/run.sh keeps them. DIR gets samples.csv, one SVG for each plot,
-# and index.html, which a browser shows without a server.
+# SAMPLES has lines round,program,row,unit,value as bench/run.sh keeps them. DIR gets samples.csv, one SVG for each
+# plot, and index.html, which a browser shows without a server.
 
 set -u
 here=$(dirname "$0")
@@ -42,7 +42,8 @@ set logscale x
 set yrange [$lines.5:0.5]
 set key off
 set datafile separator "\t"
-plot '$dir/$1.dat' using (\$5 == 0 ? \$2 : NaN):(\$0 + 1):3:4:ytic(1) with xerrorbars pt 7 ps 1 lw 2 lc rgb '#888888', \\
+plot '$dir/$1.dat' using (\$5 == 0 ? \$2 : NaN):(\$0 + 1):3:4:ytic(1) \\
+     with xerrorbars pt 7 ps 1 lw 2 lc rgb '#888888', \\
      '$dir/$1.dat' using (\$5 == 1 ? \$2 : NaN):(\$0 + 1):3:4 with xerrorbars pt 7 ps 1.4 lw 3 lc rgb '#c03020'
 END
     height=420
@@ -96,7 +97,8 @@ END
     done <"$dir/questions"
     echo '<h2>The same as a table</h2><p>x: how many times the library'"'"'s own figure, round by round, with
 quartiles. won: they lie above 1; lost: below.</p><pre>'
-    grep -v '^#' "$samples" | LC_ALL=C sort -t , -k 3,3 -k 2,2 -k 5,5g | LC_ALL=C awk -f "$here/peers/compare.awk" | escape
+    grep -v '^#' "$samples" | LC_ALL=C sort -t , -k 3,3 -k 2,2 -k 5,5g |
+        LC_ALL=C awk -f "$here/peers/compare.awk" | escape
     echo '</pre><h2>The library by itself, and the limits of the machine</h2><pre>'
     own=$(sed -n 's/^\([a-z_]*\) |.*/\1/p' "$here/rows.txt" | sort -u | tr '\n' ' ')
     grep -v '^#' "$samples" | awk -F , -v own=" $own" 'index(own, " " $2 " ")' |

@@ -2,7 +2,7 @@
 #
 # compare.awk - a table for each question: peers by their medians, the best first
 #
-# Input: lines round,peer,row,unit,value, sorted by row, peer and value (bench/run.sh does that). Programs whose rows the
+# Input: lines round,peer,row,unit,value, sorted by row, peer and value (bench/run.sh does that). Rows that the
 # library itself does not answer as a peer are left out.
 #
 #   x     the peer's figure divided by the library's of the same round: median and quartiles

@@ -169,7 +169,8 @@ static weir_status work_yields_when_told(weir_task *task, void *ctx)
 static void abandoned_work_that_wants_to_be_called_again_is_not(void **unused)
 {
     (void)unused;
-    static const weir_kind kind = KIND(.work = work_yields_when_told, .on_result = witness_result, .gone = witness_gone);
+    static const weir_kind kind = KIND(.work = work_yields_when_told, .on_result = witness_result,
+                                       .gone = witness_gone);
     struct witness w;
     struct record closed;
     weir_queue queue = serial_open(app);

@@ -53,5 +53,6 @@ symbols -D "$libc" >"$work/libc"
 comm -12 "$work/internal" "$work/libc" >"$work/clash"
 [ -s "$work/clash" ] && complain "names of the C library: $(paste -s -d ' ' "$work/clash")"
 
-echo "$(wc -l <"$work/exported") exported, $(wc -l <"$work/static") in the static library, $(wc -l <"$work/internal") inside"
+echo "$(wc -l <"$work/exported") exported, $(wc -l <"$work/static") in the static library," \
+     "$(wc -l <"$work/internal") inside"
 exit $failures

@@ -28,7 +28,7 @@ BEGIN {
         "__attribute__|__extension__|__typeof__|__asm__|__volatile__|__VA_ARGS__|__func__|" \
         "__FILE__|__LINE__|__COUNTER__|__cplusplus|__linux__|__x86_64__|__i386__|__aarch64__|" \
         "__GNUC__|__GNUC_MINOR__|__GLIBC__|__clang__|__clang_.*__|__SANITIZE_.*|__SIZEOF_.*__|" \
-        "__NR_.*|_IO[FLN]BF|_SC_.*|_PC_.*|__ATOMIC_.*|__int128|__OPTIMIZE__|__ELF__)$"
+        "__NR_.*|__kernel_.*|_IO[FLN]BF|_SC_.*|_PC_.*|__ATOMIC_.*|__int128|__OPTIMIZE__|__ELF__)$"
     RUNTIMES = "^(__(tsan|asan|lsan|ubsan|sanitizer|wrap|real|start|stop|libc|errno)_.*|" \
         "_end|_edata|__data_start|__bss_start)$"
 }
