@@ -39,7 +39,7 @@ static const weir_kind pulled_later = KIND(.work = work_waits);
 
 static void side_begin(struct side *side)
 {
-    side->app = app_open_workers(test_workers() + 2);
+    side->app = app_open_workers(test_workers() + 3);          /* the hold, the pull operation, a job that waits */
     side->session = session_open_with(side->app, NULL);
     side->full = queue_open_with(lane_of(side->app), WEIR_NEW(weir_queue_options, .limit = 1));
     hold_begin(&side->hold, side->full);
