@@ -30,7 +30,7 @@ fresh()                                        # a Debian machine where all is t
         echo 'case $* in *-dumpversion*) echo 14.0.6 ;; *) cat >/dev/null ;; esac' | stand_in $tool
     done
     echo 'echo cmake version 3.25.1'         | stand_in cmake
-    for tool in pkg-config ninja clang-tidy cppcheck ccache; do
+    for tool in pkg-config ninja clang-tidy cppcheck ccache spin; do
         echo 'exit 0'                        | stand_in $tool
     done
     echo 'exit 0'                            | stand_in sleep
