@@ -205,8 +205,17 @@ static inline struct timer *timer_of_item(struct timer_item *item)
     return (struct timer *)(void *)((char *)item - offsetof(struct timer, item));
 }
 
-static inline int64_t timer_period(const struct job *job) { return (int64_t)job->aux[0]; }
-static inline void timer_set_period(struct job *job, int64_t period) { job->aux[0] = (uint64_t)period; }
+/* relaxed, both: it is the armer's, and published by J1; atomic, since a late cancel may still read a token there, of the
+ * memory's life before (reply.c) */
+static inline int64_t timer_period(const struct job *job)
+{
+    return (int64_t)atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&job->aux[0], memory_order_relaxed);
+}
+
+static inline void timer_set_period(struct job *job, int64_t period)
+{
+    atomic_store_explicit((_Atomic uint64_t *)(void *)&job->aux[0], (uint64_t)period, memory_order_relaxed);
+}
 
 /* Must its function be called again after this call? Only for kind JOB_TIMER. */
 static inline bool timer_is_periodic(const struct job *job) { return timer_period(job) != 0; }
