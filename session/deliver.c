@@ -30,6 +30,7 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
     if (stream == NULL && (stream = memory_alloc(memory, stream_bytes(window), CACHE_LINE)) != NULL) {
         stream->final.data = NULL;
         stream->message = NULL;
+        stream->is_given = false;
         window_init(&stream->window, (struct window_item *)(stream + 1), window);
         cold_set_stream(cold, stream);
         traits_add(op, OP_STREAMS);

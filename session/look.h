@@ -19,6 +19,7 @@
 struct op_stream {
     weir_result result;                                        /* valid until it is acknowledged */
     weir_result final;                                         /* pull: until the handle is closed */
+    bool is_given;                                             /* pull: the final, to whoever holds WAITER */
     const char *message;                                       /* of kinds with manual acknowledgement: op_explained */
     struct window window;
 };                                                             /* and its items behind it */

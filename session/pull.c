@@ -24,10 +24,13 @@ static const weir_result *give_item(struct op_ref *ref, uint64_t handle, struct 
     return &stream->result;
 }
 
-/* All items are taken by now. */
+/* All items are taken by now. Filled in once: who was given it may still be reading when the next asks. */
 static const weir_result *give_final(struct op_stream *stream)
 {
     weir_result *r = &stream->final;
+    if (stream->is_given)
+        return r;
+    stream->is_given = true;
     r->posted = stream->window.posted;
     r->discarded = stream->window.discarded;
     r->delivered = stream->window.taken;
