@@ -98,7 +98,7 @@ static void fill_lane(struct session *s, struct session_lane *l, uint32_t lane, 
 
 weir_status session_need_lane(struct session *s, uint32_t lane)
 {
-    if (session_lane(s, lane) != NULL)
+    if (lane == WEIR_NORMAL || session_lane(s, lane) != NULL)
         return WEIR_OK;
     const struct memory *memory = &s->all->app->memory;
     struct session_lane *there = NULL, *l = memory_zalloc(memory, sizeof(*l), CACHE_LINE);
