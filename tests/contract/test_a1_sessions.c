@@ -52,6 +52,12 @@ static void children_are_closed_with_the_same_reason(void **unused)
     assert_int_equal(in_child.final.reason, WEIR_REASON_APPLICATION_CLOSED);
 }
 
+static void one_is_closed(const weir_report *report, void *calls)
+{
+    (void)report;
+    tally_add(calls, 1);
+}
+
 static void many_sessions_are_closed_each_once(void **unused)
 {
     (void)unused;
@@ -65,7 +71,7 @@ static void many_sessions_are_closed_each_once(void **unused)
             assert_ok(weir_op_start(one, &ends, NULL, NULL, NULL));
         if (i % 2 == 0)
             assert_ok(weir_session_close_with(one, WEIR_NEW(weir_close_options, .drain_ns = i % 4 == 0 ? 1000000 : 0,
-                                                            .closed = closing_done, .ctx = &closing)));
+                                                            .closed = one_is_closed, .ctx = &closing.calls)));
     }
     app_close(app);
     assert_int_equal(tally_count(&seen.finals), SESSIONS * OPS);
@@ -84,7 +90,7 @@ static void a_close_that_is_late_may_be_called_again(void **unused)
     assert_int_equal(tally_count(&probe.finals), 0);
     gate_open(&probe.leave);
     app_close(app);
-    assert_int_equal(probe.final.reason, WEIR_REASON_APPLICATION_CLOSED);
+    assert_int_equal(tally_count(&probe.finals), 1);           /* its reason: perhaps none, by C6 */
 }
 
 static void a_session_that_abandons_does_so_while_the_application_closes(void **unused)

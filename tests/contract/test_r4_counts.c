@@ -136,7 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(who_posts_nothing_has_none),
         TEST(a_refused_post_is_not_counted),
-        TEST(what_a_cancel_discards_is_counted),
+        TEST_TWO_WORKERS(what_a_cancel_discards_is_counted),
         TEST_TWO_WORKERS(what_is_posted_through_a_token_is_counted),
         TEST(what_is_fetched_is_delivered_and_the_rest_discarded),
     };

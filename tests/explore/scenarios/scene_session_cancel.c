@@ -317,9 +317,10 @@ EXPLORE_SCENARIO(session_deferral_against_cancel_and_token, .preemptions = 2)
     answer = true;
     start_op(0, &hooked_deferred_kind);
     pthread_t completer = start(complete, 0), canceller = start(cancel_and_be_control, 0);
-    finish();
+    (void)worker_0_thread((void *)(intptr_t)2);                /* the canceller is the only control thread */
     pthread_join(completer, NULL);
     pthread_join(canceller, NULL);
+    finish();
     explore_observe((uint64_t)completed * 64 + (uint64_t)cancelled[0] * 2 + told[0].hooks);
     end_deferred();
 }

@@ -198,6 +198,7 @@ static void begin_round(weir_app app)
 static void end_round(void)
 {
     (void)record(MAIN, CALL_CANCEL_B, 0, WEIR_REASON_OWN + 100);
+    tally_wait(&now.delivered, 1);               /* its result, which holds the final back */
     (void)record(MAIN, CALL_ACK_B, 1, 0);
     tally_wait(&now.delivered, 2);
     (void)record(MAIN, CALL_ACK_B, 2, 0);
