@@ -205,8 +205,8 @@ static inline struct timer *timer_of_item(struct timer_item *item)
     return (struct timer *)(void *)((char *)item - offsetof(struct timer, item));
 }
 
-/* relaxed, both: it is the armer's, and published by J1; atomic, since a late cancel may still read a token there, of the
- * memory's life before (reply.c) */
+/* relaxed, both: it is the armer's, and published by J1; atomic, since a late cancel may still read a token there, of
+ * the memory's life before (reply.c) */
 static inline int64_t timer_period(const struct job *job)
 {
     return (int64_t)atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&job->aux[0], memory_order_relaxed);
