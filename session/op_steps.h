@@ -414,10 +414,10 @@ static inline weir_status op_close(uint64_t old, uint32_t traits, uint64_t *new)
  * thread is inside. While the item before is not dropped yet, this one stays UNACKED and T15 take answers AGAIN. */
 static inline weir_status op_next_enter(uint64_t old, uint32_t traits, uint64_t *new)
 {
+    if (!op_has(old, OP_HANDLE))
+        return WEIR_STALE;                                     /* H3, whatever kind it was */
     if (!op_has(old, OP_PULL))
         return WEIR_INVALID;
-    if (!op_has(old, OP_HANDLE))
-        return WEIR_STALE;
     if (op_has(old, OP_WAITER))
         return WEIR_BUSY;
     bool acks = op_has(old, OP_UNACKED) && !op_has(old, OP_DROP);

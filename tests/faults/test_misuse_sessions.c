@@ -193,16 +193,22 @@ static _Atomic uint64_t waited;                                /* answers other 
 static weir_op never_fetched;
 static weir_session never_closed;
 
+/* Another callback may be inside next at this moment (R6). */
+static bool answers(weir_status status, weir_status expected)
+{
+    return status == expected || status == WEIR_BUSY;
+}
+
 static void try_to_wait(void)
 {
     const weir_result *r;
     waited += weir_session_wait(never_closed, WEIR_FOREVER, NULL) != WEIR_WOULD_DEADLOCK;
     waited += weir_session_wait(session, 1000000, NULL) != WEIR_WOULD_DEADLOCK;
-    waited += weir_op_next(never_fetched, WEIR_FOREVER, &r) != WEIR_WOULD_DEADLOCK;
+    waited += !answers(weir_op_next(never_fetched, WEIR_FOREVER, &r), WEIR_WOULD_DEADLOCK);
     waited += weir_app_close(app, WEIR_FOREVER, NULL) != WEIR_WOULD_DEADLOCK;
     waited += weir_app_close(app, 0, NULL) != WEIR_WOULD_DEADLOCK;
     waited += weir_session_wait(never_closed, 0, NULL) != WEIR_TIMED_OUT;      /* legal everywhere */
-    waited += weir_op_next(never_fetched, 0, &r) != WEIR_TIMED_OUT;
+    waited += !answers(weir_op_next(never_fetched, 0, &r), WEIR_TIMED_OUT);
 }
 
 /* ---- every kind of callback ---- */
