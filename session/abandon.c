@@ -83,10 +83,7 @@ static bool take_step(struct chunk *c, struct op *op, uint64_t value, struct op_
 static void take_over(struct chunk *c, struct group *group, struct account *account)
 {
     struct chunk *lost = account->chunk;
-    count_plains(lost);
-    latency_flush(lost);
-    account_give(account, &c->session->counts);
-    chunk_give_slots(lost);
+    chunk_settle(lost);
     c->left += lost->left + 1;
     reserve_lost(c->all->app, (uint32_t)(account - c->all->accounts));
     atomic_store_explicit(&lost->lost, 1, memory_order_release);                        /* X3; the last touch of it */
@@ -146,8 +143,7 @@ static uint32_t abandon_group(struct chunk *c, struct group *group, uint32_t nam
             marks |= UINT64_C(1) << bit;
     }
     if (marks != 0) {
-        roster_mark(group, marks);
-        session_wake_lane(group, c->all);
+        session_mark(group, marks, c->all);
     }
     chunk_flush(c);
     return named;
@@ -188,17 +184,12 @@ static void wait_until_lost(struct chunk *c, struct group *group)
 void abandoned_returned(struct chunk *c, struct group *group, uint32_t bit, const struct op_change *change,
                         const struct abandoned *rest)
 {
-    struct op *op = group_op(group, bit);
     wait_until_lost(c, group);
     c->session = NULL;
     account_begin(c->account, 0);
     reserve_back(c->all->app);
     if (op_phase(change->old) == OP_DONE && rest->kind->gone != NULL)      /* else who delivers the final calls it */
         rest->kind->gone(rest->ctx);
-    if ((op_duties(change->old, change->new) & OP_FREED) == 0)
-        return;
-    op_free_rest(c->all, op, cold_of(c->ops, group, bit));
-    if (slot_word_is_worn(change->new))
-        slots_note_worn(c->ops);
-    roster_give(c->ops, group, UINT64_C(1) << bit);
+    if ((op_duties(change->old, change->new) & OP_FREED) != 0)
+        op_give_slot(c->all, group, bit, change->new);
 }

@@ -31,11 +31,6 @@
 
 enum { OWNED = 1, WISH = 2 };
 
-static enum session_phase phase_of(const struct session *s)
-{
-    return session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire));   /* G4 */
-}
-
 static void arm(struct session *s, int64_t at)
 {
     struct timers *timers = &s->all->app->timers;
@@ -49,7 +44,7 @@ static void look(struct session *s, bool inside)
 {
     for (uint32_t owned;;) {
         (void)atomic_fetch_and_explicit(&s->alarm_word, ~(uint32_t)WISH, memory_order_acq_rel); /* Y2 */
-        int64_t next = inside ? policy_next(&s->policy, phase_of(s)) : WEIR_FOREVER;
+        int64_t next = inside ? policy_next(&s->policy, session_phase_now(&s->slot)) : WEIR_FOREVER;
         if (next != WEIR_FOREVER) {
             arm(s, next);
             return;

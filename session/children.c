@@ -58,7 +58,7 @@ void session_fold_visiting(struct session *s, uint64_t handle)
 
 weir_status child_enter(struct session *s, uint64_t handle)
 {
-    struct session *parent = (struct session *)slots_at(&s->all->table, handle_slot(handle));
+    struct session *parent = session_at(s->all, handle);
     if (parent == NULL)
         return WEIR_STALE;
     atomic_store_explicit(&parent->has_children, 1, memory_order_relaxed);  /* G1 releases it; in vain if that fails */
@@ -123,7 +123,7 @@ static struct session *next_child(struct session *s, uint32_t *place)
         uint64_t word = atomic_load_explicit(&child->slot.word, memory_order_acquire);  /* Z2 */
         if (slot_word_is_free(word) || !is_child(child, s->handle))
             continue;
-        uint64_t handle = handle_make(HANDLE_SESSION, 0, 0, slot_word_generation(word));
+        uint64_t handle = session_named(slot_word_generation(word));
         if (session_visit(&child->slot, handle) != WEIR_OK)
             continue;
         if (is_child(child, s->handle)) {

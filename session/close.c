@@ -40,7 +40,7 @@ void due_run(weir_job *job, weir_status status)
         return;
     }
     session_drive(s);
-    (void)session_sweep(s, handle_make(HANDLE_SESSION, 0, 0, generation));
+    (void)session_sweep(s, session_named(generation));
     session_call_closed(s);
 }
 
@@ -56,8 +56,7 @@ void session_complete(struct session *s)
     struct sessions *all = s->all;
     uint32_t generation = handle_generation(s->handle);
     atomic_store_explicit(&s->closed_due, 1, memory_order_seq_cst);                     /* O4: now it may end */
-    if (node_schedule(&s->due, generation))
-        app_push(all->app, WEIR_HIGH, &s->due_job);
+    session_push_due(s, generation);
     rescue_later(all, s, ATTENTION_CLOSED);
     session_call_helpers(s);
 }
@@ -85,15 +84,10 @@ void session_cancel_all(struct session *s, uint32_t reason)
     ask_children(s, DRIVE_CANCEL_CHILDREN);
 }
 
-static enum session_phase phase_of(const struct session *s)
-{
-    return session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire));   /* G4 */
-}
-
 /* K1 before G4: who finds the phase later than DRAINING knows that everything is cancelled. */
 static void cancel_what_drains(struct session *s, uint32_t reason, int64_t now)
 {
-    if (phase_of(s) != SESSION_DRAINING)
+    if (session_phase_now(&s->slot) != SESSION_DRAINING)
         return;
     latency_raise(s, now, true);
     cancel_raise(&s->cancel, reason);
@@ -112,8 +106,7 @@ void session_ask(struct session *s, uint32_t what)
         session_out(s, 1);
         return;
     }
-    if (node_schedule(&s->due, handle_generation(s->handle)))
-        app_push(s->all->app, WEIR_HIGH, &s->due_job);
+    session_push_due(s, handle_generation(s->handle));
     rescue_later(s->all, s, ATTENTION_DRIVE);
 }
 
@@ -141,7 +134,7 @@ static uint32_t reason_of_drain(const struct policy *p)
 
 void close_see_to(struct session *s, int64_t now)
 {
-    for (uint32_t due; (due = policy_take_due(&s->policy, phase_of(s), now)) != 0;) {
+    for (uint32_t due; (due = policy_take_due(&s->policy, session_phase_now(&s->slot), now)) != 0;) {
         if ((due & POLICY_CANCEL) != 0)
             cancel_what_drains(s, reason_of_drain(&s->policy), now);
         if ((due & POLICY_ABANDON) != 0) {
@@ -196,8 +189,7 @@ weir_status session_close_as(struct session *s, uint64_t handle, const struct cl
     weir_status status = session_shut_gate(&s->slot, handle);
     if (status == WEIR_CLOSING) {
         if (session_visit(&s->slot, handle) != WEIR_OK)
-            return slot_word_matches(atomic_load_explicit(&s->slot.word, memory_order_acquire), handle) /* G6 */
-                 ? WEIR_CLOSING : WEIR_STALE;
+            return session_is_gone(&s->slot, handle) ? WEIR_STALE : WEIR_CLOSING;
     } else if (status != WEIR_OK)
         return status;
     else {
@@ -258,7 +250,7 @@ weir_status weir_session_close_with(weir_session session, const weir_close_optio
 weir_status weir_session_cancel(weir_session session, weir_reason reason)
 {
     struct session_ref ref;
-    if (reason != WEIR_REASON_USER && reason < WEIR_REASON_OWN)
+    if (!reason_is_a_callers(reason))
         return registry_misuse(session.bits, WEIR_INVALID);
     weir_status status = session_find(session.bits, &ref);
     if (status != WEIR_OK)

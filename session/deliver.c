@@ -48,6 +48,14 @@ void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
     atomic_store_explicit(&cold->stream, NULL, memory_order_relaxed);                   /* the slot is the caller's */
 }
 
+void op_give_slot(struct sessions *all, struct group *group, uint32_t bit, uint64_t free)
+{
+    op_free_rest(all, group_op(group, bit), cold_of(&all->ops, group, bit));
+    if (slot_word_is_worn(free))
+        slots_note_worn(&all->ops);
+    roster_give(&all->ops, group, UINT64_C(1) << bit);
+}
+
 /* ---- T12 ---- */
 
 static void finish(struct delivery *d, op_step_fn *step)

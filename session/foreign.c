@@ -14,7 +14,7 @@ static struct session *session_of(struct sessions *all, struct group *group, uin
 {
     /* relaxed: if it is another one's by now, the operation is over, and its claim fails */
     *handle = atomic_load_explicit(&group->session, memory_order_relaxed);
-    return *handle != 0 ? (struct session *)slots_at(&all->table, handle_slot(*handle)) : NULL;
+    return *handle != 0 ? session_at(all, *handle) : NULL;
 }
 
 static void call_work(struct sessions *all, uint64_t op)

@@ -6,7 +6,7 @@
 /* A token's call kept the close from abandoning the operation: it looks once more (X2 of abandon.c). */
 static void abandon_again(struct op_ref *ref, uint64_t handle)
 {
-    struct session *s = (struct session *)slots_at(&ref->all->table, handle_slot(handle));
+    struct session *s = session_at(ref->all, handle);
     /* relaxed: X2. Perhaps another session's by now: then the visit, or the walk, is in vain */
     if (s == NULL || atomic_load_explicit(&s->abandons, memory_order_relaxed) == 0
         || session_visit(&s->slot, handle) != WEIR_OK)
@@ -34,24 +34,19 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
         event_post(&ref->group->pulled);
     if ((duties & OP_LOOK) != 0) {
         uint32_t steps = op_steps(change->new) & ~op_steps(change->old);
-        struct session *s = (struct session *)slots_at(&ref->all->table, handle_slot(handle));
-        roster_mark(ref->group, UINT64_C(1) << bit);
-        session_wake_lane(ref->group, ref->all);
+        struct session *s = session_at(ref->all, handle);
+        session_mark(ref->group, UINT64_C(1) << bit, ref->all);
         if (s != NULL && (steps & OP_STEP_HOOK) != 0)          /* C7; perhaps another session's by now: no harm */
             rescue_hooks(ref->all, s);
         if (s != NULL && (steps & (OP_STEP_DELIVER | OP_STEP_DROP)) != 0)
             rescue_later(ref->all, s, ATTENTION_LOOK);
     }
-    if ((duties & OP_FREED) != 0) {
-        op_free_rest(ref->all, ref->op, slots_cold(&ref->all->ops, ref->index));
-        if (slot_word_is_worn(change->new))
-            slots_note_worn(&ref->all->ops);
-        roster_give(&ref->all->ops, ref->group, UINT64_C(1) << bit);
-    }
+    if ((duties & OP_FREED) != 0)
+        op_give_slot(ref->all, ref->group, bit, change->new);
     if (op_has(change->old & ~change->new, OP_HOLD))
         abandon_again(ref, handle);
     if ((duties & OP_LEAVE) != 0)
-        session_out((struct session *)slots_at(&ref->all->table, handle_slot(handle)), 1);
+        session_out(session_at(ref->all, handle), 1);
 }
 
 /* A newer epoch: the reason goes into the word first (C6). Late or wrong, it finds another generation. */
@@ -60,7 +55,7 @@ void op_act_on_epoch(struct op_ref *ref, uint64_t value)
     struct op_change change;
     /* relaxed: while the word has not changed, it is the operation's session */
     uint64_t handle = atomic_load_explicit(&ref->group->session, memory_order_relaxed);
-    struct session *s = (struct session *)slots_at(&ref->all->table, handle_slot(handle));
+    struct session *s = session_at(ref->all, handle);
     /* acquire: T1; the epoch is of this life or the step below is refused */
     if (s == NULL || !slot_word_matches(atomic_load_explicit(&ref->op->slot.word, memory_order_acquire), value))
         return;
@@ -112,7 +107,7 @@ static weir_status take_step(weir_op op, op_step_fn *step, uint32_t arg)
 
 weir_status weir_op_cancel(weir_op op, weir_reason reason)
 {
-    if (reason != WEIR_REASON_USER && reason < WEIR_REASON_OWN)
+    if (!reason_is_a_callers(reason))
         return registry_misuse(op.bits, WEIR_INVALID);
     return take_step(op, op_cancel, reason);
 }

@@ -43,14 +43,19 @@ void chunk_flush(struct chunk *c)
     (void)session_leave(&c->session->slot, left);              /* never the last: the chunk's own place is kept */
 }
 
-void chunk_end(struct chunk *c)
+void chunk_settle(struct chunk *c)
 {
-    if (c->session == NULL)
-        return;
     chunk_give_slots(c);
     latency_flush(c);
     count_plains(c);
     account_give(c->account, &c->session->counts);
+}
+
+void chunk_end(struct chunk *c)
+{
+    if (c->session == NULL)
+        return;
+    chunk_settle(c);
     session_out(c->session, c->left + 1);
 }
 
@@ -126,16 +131,14 @@ void look_at_once(struct chunk *c, struct group *group, uint32_t bit)
     look_at(c, group, bit);
     if (c->session == NULL || c->steps == before || !look_wants_more(group, UINT64_C(1) << bit))
         return;
-    roster_mark(group, UINT64_C(1) << bit);
-    session_wake_lane(group, c->all);
+    session_mark(group, UINT64_C(1) << bit, c->all);
 }
 
 /* ---- a group, a node ---- */
 
 static void wake_another(struct chunk *c, struct session_lane *lane)
 {
-    if (node_schedule(&lane->node, handle_generation(c->session->handle)))
-        app_push(c->all->app, lane->job.lane, &lane->job);
+    session_push(c->all->app, &lane->node, handle_generation(c->session->handle), &lane->job);
 }
 
 bool look_wants_more(struct group *group, uint64_t bits)
@@ -179,7 +182,7 @@ void node_run(weir_job *job, weir_status status)
         session_release_slot(s);
         return;
     }
-    uint64_t handle = handle_make(HANDLE_SESSION, 0, 0, generation);
+    uint64_t handle = session_named(generation);
     if (session_visit(&s->slot, handle) != WEIR_OK)
         return;                                                /* complete: nothing to look at */
     struct chunk c;

@@ -68,6 +68,9 @@ void chunk_end(struct chunk *c);
 void chunk_flush(struct chunk *c);
 void chunk_give_slots(struct chunk *c);
 
+/* Slots and counts are given; what is left are the places of those who have left, and the chunk's own. */
+void chunk_settle(struct chunk *c);
+
 /* What follows a step that this worker made. */
 void chunk_note(struct chunk *c, struct group *group, uint32_t bit, uint64_t old, uint64_t new);
 
@@ -140,6 +143,9 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
 /* deliver.c: a step has made the slot free, which is still the caller's: what the operation had besides its rows goes.
  * Traits: of its life. */
 void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold);
+
+/* The same, and the slot itself, by who has no chunk. free: its word. */
+void op_give_slot(struct sessions *all, struct group *group, uint32_t bit, uint64_t free);
 
 static inline struct op_cold *cold_of(const struct slots *ops, struct group *group, uint32_t bit)
 {

@@ -11,7 +11,7 @@
 static const weir_result *give_item(struct op_ref *ref, uint64_t handle, struct op_stream *stream)
 {
     uint64_t session = atomic_load_explicit(&ref->group->session, memory_order_relaxed);   /* held by WAITER */
-    struct session *s = (struct session *)slots_at(&ref->all->table, handle_slot(session));
+    struct session *s = session_at(ref->all, session);
     struct window_item item = window_take(&stream->window);
     stream->result = (weir_result){
         .op.bits = handle, .number = stream->window.taken, .more = true, .data = item.data, .size = item.size,

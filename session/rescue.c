@@ -47,7 +47,7 @@ static void rescue_close(struct session *s, uint64_t handle)
     rescue_sweep(s, handle);
     if (session_visit(&s->slot, handle) != WEIR_OK)
         return;
-    if (session_is_shut(atomic_load_explicit(&s->slot.word, memory_order_acquire)))     /* G2 */
+    if (session_phase_now(&s->slot) > SESSION_OPEN)
         alarm_begin(s);
     session_out(s, 1);
 }
@@ -59,7 +59,7 @@ static void serve_session(struct session *s, uint32_t attention)
     uint64_t word = atomic_load_explicit(&s->slot.word, memory_order_acquire);          /* G6 */
     if (slot_word_is_free(word))
         return;
-    uint64_t handle = handle_make(HANDLE_SESSION, 0, 0, slot_word_generation(word));
+    uint64_t handle = session_named(slot_word_generation(word));
     if ((attention & ATTENTION_CLOSED) != 0)
         session_call_closed(s);
     if ((attention & ATTENTION_SWEEP) != 0)

@@ -40,8 +40,7 @@ static void returned(struct chunk *c, struct group *group, uint32_t bit, struct 
     else
         chunk_note(c, group, bit, change->old, change->new);
     if ((traits & OP_FOREIGN) != 0 && op_steps_of(change->new, traits) != 0) {          /* not for this queue */
-        roster_mark(group, UINT64_C(1) << bit);
-        session_wake_lane(group, c->all);
+        session_mark(group, UINT64_C(1) << bit, c->all);
     }
 }
 
@@ -203,8 +202,7 @@ weir_status weir_task_post(weir_task *task, void *data, size_t size)
     if ((duties & OP_WAKE) != 0)
         event_post(&task->group->pulled);
     if ((duties & OP_LOOK) != 0) {
-        roster_mark(task->group, UINT64_C(1) << task->bit);
-        session_wake_lane(task->group, task->c->all);
+        session_mark(task->group, UINT64_C(1) << task->bit, task->c->all);
     }
     return status;
 }

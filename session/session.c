@@ -25,7 +25,7 @@ weir_status session_find(uint64_t bits, struct session_ref *ref)
     weir_status status = app_enter(bits, HANDLE_SESSION, &ref->app);
     if (status != WEIR_OK)
         return status;
-    ref->session = (struct session *)slots_at(&sessions_of(ref->app.app)->table, handle_slot(bits));
+    ref->session = session_at(sessions_of(ref->app.app), bits);
     if (ref->session != NULL)
         return WEIR_OK;
     app_leave(&ref->app);
@@ -38,8 +38,7 @@ weir_status session_find_held(uint64_t bits, struct session_ref *ref)
     if (status != WEIR_OK)
         return status;
     bool held = session_hold(ref->session);
-    /* acquire: G6 of the owner before */
-    if (held && slot_word_matches(atomic_load_explicit(&ref->session->slot.word, memory_order_acquire), bits))
+    if (held && !session_is_gone(&ref->session->slot, bits))
         return WEIR_OK;
     if (held)
         session_release_slot(ref->session);
@@ -65,24 +64,20 @@ weir_status op_find(uint64_t bits, enum handle_kind kind, struct op_ref *ref)
 
 /* ---- waking ---- */
 
-static void wake_lane(struct session *s, uint32_t lane, uint32_t generation)
+void session_mark(struct group *group, uint64_t bits, struct sessions *all)
 {
-    struct session_lane *l = session_lane(s, lane);
-    if (node_schedule(&l->node, generation))
-        app_push(s->all->app, lane, &l->job);
-}
-
-void session_wake_lane(struct group *group, struct sessions *all)
-{
+    roster_mark(group, bits);
     /* relaxed: a late one finds nobody, or somebody else, whose worker then looks in vain */
     uint64_t handle = atomic_load_explicit(&group->session, memory_order_relaxed);
     struct roster *roster = atomic_load_explicit(&group->roster, memory_order_relaxed);
-    struct session *s = (struct session *)slots_at(&all->table, handle_slot(handle));
+    struct session *s = session_at(all, handle);
     if (handle == 0 || roster == NULL || s == NULL)
         return;
-    for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
-        if (session_lane(s, lane) != NULL && &session_lane(s, lane)->roster == roster)
-            wake_lane(s, lane, handle_generation(handle));
+    for (uint32_t lane = 0; lane < SESSION_LANES; lane++) {
+        struct session_lane *l = session_lane(s, lane);
+        if (l != NULL && &l->roster == roster)
+            session_push(all->app, &l->node, handle_generation(handle), &l->job);
+    }
     session_call_helpers(s);
 }
 

@@ -111,6 +111,31 @@ struct sessions {
 
 static inline struct sessions *sessions_of(const struct app *app) { return app->above; }
 
+/* The slot that a handle names, whoever has it by now; NULL: there is none. */
+static inline struct session *session_at(const struct sessions *all, uint64_t handle)
+{
+    return (struct session *)slots_at(&all->table, handle_slot(handle));
+}
+
+/* N1: the node's job is pushed, if it is in no queue. */
+static inline void session_push(struct app *app, struct node *node, uint32_t generation, struct job *job)
+{
+    if (node_schedule(node, generation))
+        app_push(app, job->lane, job);
+}
+
+/* The same for what is due at once. */
+static inline void session_push_due(struct session *s, uint32_t generation)
+{
+    session_push(s->all->app, &s->due, generation, &s->due_job);
+}
+
+/* Reasons that a caller may give; the rest are the library's. */
+static inline bool reason_is_a_callers(weir_reason reason)
+{
+    return reason == WEIR_REASON_USER || reason >= WEIR_REASON_OWN;
+}
+
 /* A call's stay: the application, and the slot that the handle names. The slot may be another session's by the time. */
 struct session_ref {
     struct app_ref app;
@@ -137,8 +162,9 @@ weir_status session_need_lane(struct session *s, uint32_t lane);
 /* For a sweep: the lane, or NULL, and then who makes it sees what the caller saw (K3). */
 struct session_lane *session_lane_swept(struct session *s, uint32_t lane);
 
-/* Something in the group's ready map is new: the node of its lane is pushed, if it has to be. */
-void session_wake_lane(struct group *group, struct sessions *all);
+/* These operations of the group want a worker: they are marked, and the node of their lane is pushed, if it has to
+ * be. */
+void session_mark(struct group *group, uint64_t bits, struct sessions *all);
 
 /* After the close callback: the last touch but for nodes that are in a queue. */
 void session_end(struct session *s);

@@ -151,6 +151,12 @@ static inline uint64_t session_left(uint64_t old, uint32_t count)
     return session_is_shut(w) && session_live(w) == 0 ? session_with_phase(w, SESSION_CLOSED) : w;
 }
 
+/* What session_visit and its like compare of a handle: all of it that is in the word. */
+static inline uint64_t session_named(uint32_t generation)
+{
+    return handle_make(HANDLE_SESSION, 0, 0, generation);
+}
+
 /* ---- applied ----
  * The compare-and-swaps are acq_rel, the loads before them acquire, all for the same pairs: G1 with G2 (c. above), G2
  * and G5 with the completing G5 (S4), G6 of the slot's last owner with whoever finds the next one. The caller is
@@ -160,6 +166,17 @@ static inline bool session_swap(struct slot *slot, uint64_t *old, uint64_t new)
 {
     /* acq_rel, acquire: see above */
     return atomic_compare_exchange_weak_explicit(&slot->word, old, new, memory_order_acq_rel, memory_order_acquire);
+}
+
+static inline enum session_phase session_phase_now(const struct slot *slot)
+{
+    return session_phase(atomic_load_explicit(&slot->word, memory_order_acquire));     /* G2, G4 */
+}
+
+/* Has it ended, its close callback with it? */
+static inline bool session_is_gone(const struct slot *slot, uint64_t handle)
+{
+    return !slot_word_matches(atomic_load_explicit(&slot->word, memory_order_acquire), handle);         /* G6, E7 */
 }
 
 /* G1. OK: count operations may be started, each of which leaves once. STALE, CLOSED, LIMIT: nothing was changed. */

@@ -160,8 +160,7 @@ static weir_status take_slot(struct start *st)
 static void wake(struct start *st)
 {
     struct session_lane *lane = session_lane(st->s, st->lane);
-    if (node_schedule(&lane->node, handle_generation(st->session)))
-        app_push(st->all->app, st->lane, &lane->job);
+    session_push(st->all->app, &lane->node, handle_generation(st->session), &lane->job);
 }
 
 /* The sweep may have been here before T1. True: it was, and the final is the session's workers'. */

@@ -150,8 +150,7 @@ static void settle_marks(struct chunk *c, struct group *group, uint64_t ready)
         return;
     bool empty = map_done(&group->leaf[ROSTER_READY], ready);
     if (look_wants_more(group, ready & ~c->freed)) {
-        roster_mark(group, ready & ~c->freed);
-        session_wake_lane(group, c->all);
+        session_mark(group, ready & ~c->freed, c->all);
     } else if (empty)
         roster_empty(group);
 }
@@ -221,12 +220,6 @@ static bool take_share(struct session *s, bool inside, struct roster_run *run)
     return found;
 }
 
-static void call_worker(struct session *s, uint32_t generation)
-{
-    if (node_schedule(&s->due, generation))
-        app_push(s->all->app, WEIR_HIGH, &s->due_job);
-}
-
 /* Is there more than this thread's share? relaxed: a hint; who takes looks again. */
 static bool is_to_be_shared(struct session *s)
 {
@@ -240,7 +233,7 @@ static void sweep_shares(struct chunk *c, struct roster_run *run)
 {
     struct session *s = c->session;
     if (is_to_be_shared(s))
-        call_worker(s, handle_generation(s->handle));
+        session_push_due(s, handle_generation(s->handle));
     do
         for (uint32_t i = 0; i < run->count; i++)
             sweep_group(c, group_of(c->ops, run->first + i * GROUP_SLOTS));
@@ -276,7 +269,7 @@ void session_ask_sweep(struct session *s)
         return;
     uint64_t ask = SWEEP_ASKED | (session_phase(word) >= SESSION_CANCELLING ? SWEEP_LAST : 0);
     atomic_fetch_or_explicit(&s->sweep, ask, memory_order_seq_cst);                     /* P1, O5 */
-    call_worker(s, handle_generation(s->handle));
+    session_push_due(s, handle_generation(s->handle));
     rescue_later(s->all, s, ATTENTION_SWEEP);
     session_call_helpers(s);
 }

@@ -36,12 +36,6 @@ bool session_hold(struct session *s)
     return true;
 }
 
-static bool is_gone(struct session *s, uint64_t handle)
-{
-    /* acquire: G6, E7 */
-    return !slot_word_matches(atomic_load_explicit(&s->slot.word, memory_order_acquire), handle);
-}
-
 /* ---- helping ---- */
 
 void session_call_helpers(struct session *s)
@@ -62,7 +56,7 @@ static bool has_marks(struct session *s)
 static bool may_help(struct session *s)
 {
     return atomic_load_explicit(&s->lend, memory_order_seq_cst) != 0                    /* O6 */
-        && session_phase(atomic_load_explicit(&s->slot.word, memory_order_acquire)) >= SESSION_CANCELLING; /* G4 */
+        && session_phase_now(&s->slot) >= SESSION_CANCELLING;
 }
 
 static bool is_due(struct session *s)
@@ -106,7 +100,7 @@ static weir_status wait_for_end(struct session *s, uint64_t handle, int64_t dead
 {
     for (bool in_time = true;;) {
         uint32_t seen = event_value(&s->ended);
-        if (is_gone(s, handle))
+        if (session_is_gone(&s->slot, handle))
             return WEIR_OK;
         if (!in_time)
             return WEIR_TIMED_OUT;
@@ -120,8 +114,6 @@ static weir_status wait_for_end(struct session *s, uint64_t handle, int64_t dead
 static weir_status wait_held(struct session_ref *ref, uint64_t handle, int64_t timeout_ns, weir_report *report)
 {
     struct session *s = ref->session;
-    if (is_gone(s, handle))
-        return WEIR_STALE;
     struct waitfor wait;
     weir_status status = WEIR_TIMED_OUT;
     if (timeout_ns > 0) {
@@ -142,14 +134,11 @@ weir_status weir_session_wait(weir_session session, int64_t timeout_ns, weir_rep
     struct session_ref ref;
     if (report != NULL && !report_is_sound(report))
         return registry_misuse(session.bits, WEIR_INVALID);
-    weir_status status = session_find(session.bits, &ref);
+    weir_status status = session_find_held(session.bits, &ref);
     if (status != WEIR_OK)
         return status;
-    if (session_hold(ref.session)) {
-        status = wait_held(&ref, session.bits, timeout_ns, report);
-        session_release_slot(ref.session);
-    } else
-        status = WEIR_STALE;
+    status = wait_held(&ref, session.bits, timeout_ns, report);
+    session_release_slot(ref.session);
     app_leave(&ref.app);
     return status;
 }
