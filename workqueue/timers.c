@@ -58,9 +58,9 @@ static inline _Atomic uint32_t *item_phase(struct timer_item *item)
 }
 
 /* As job_move. */
-static bool item_move(struct timer_item *item, uint32_t from, uint32_t to)
+static bool phase_move(_Atomic uint32_t *phase, uint32_t from, uint32_t to)
 {
-    return atomic_compare_exchange_strong_explicit(item_phase(item), &from, to,
+    return atomic_compare_exchange_strong_explicit(phase, &from, to,
                                                    memory_order_acq_rel,  /* J1 of job.h */
                                                    memory_order_relaxed); /* decides nothing */
 }
@@ -135,7 +135,7 @@ static void end_leaving(struct timers *timers, struct timer_item *item)
 static void end_due(struct timers *timers, struct timer_item *item)
 {
     bool internal = item_is_internal(item);
-    if (!item_move(item, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
+    if (!phase_move(item_phase(item), JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
         return;
     if (internal)
         call_internal(timers, item, WEIR_OK);
@@ -152,7 +152,7 @@ static void end_refused(struct timers *timers, struct timer_item *item)
     if (item_is_wait(item))
         return;
     bool internal = item_is_internal(item);
-    if (!item_move(item, JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
+    if (!phase_move(item_phase(item), JOB_ARMED, internal ? JOB_OVER : JOB_QUEUED))
         return;
     if (internal) {
         call_internal(timers, item, WEIR_SHUTDOWN);
@@ -343,7 +343,8 @@ void deadline_arm_at(struct timers *timers, struct deadline *deadline, int64_t t
 
 bool deadline_disarm(struct timers *timers, struct deadline *deadline)
 {
-    if (!item_move(&deadline->item, JOB_ARMED, JOB_ENDING))
+    /* Its own phase: until that is ENDING, the owner may arm it anew, and nothing else of it is to be read. */
+    if (!phase_move(&deadline->item.phase, JOB_ARMED, JOB_ENDING))
         return false;
     release_item(timers, &deadline->item);
     return true;
