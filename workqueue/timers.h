@@ -113,6 +113,7 @@ struct timer_item {
     struct wheel_node node;                         /* O; the deadline I */
     _Atomic uint8_t stage;                          /* A: enum timer_stage */
     bool bare;                                      /* I: part of a struct deadline, else of a struct timer */
+    uint8_t owner;                                  /* I: of a deadline: what it is part of, for its function */
     _Atomic uint32_t phase;                         /* A: of a deadline; that of a timer is its job's */
 };
 
