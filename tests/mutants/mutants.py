@@ -6,22 +6,24 @@ Two kinds. *Orders*: every memory order other than relaxed in core/, workqueue/ 
 release and acq_rel to relaxed, seq_cst to what is next below it. *Patches*: patches/*.patch, protocol defects; the
 second line of each names the programs, or program/scenario, to begin with.
 
-A mutant is made in a copy of the tree (build/mutants/tree), so the tree itself is never touched. What depends on the
-changed file is compiled again and linked with one program of scenarios after the other; the scenario that killed it
-last comes first, and the first kill ends it. A kill is a violation, a crash, or a scenario that no longer finds what it
-is there to find.
+All is built from a copy of the tree (build/mutants/tree), so the tree itself is never touched. A patch is applied to
+the copy, and what depends on the changed file is compiled again and linked with one program of scenarios after the
+other. An order needs no compiling, see explorer.py; it is tried with the scenarios that come by its place. What
+killed a mutant last comes first, and the first kill ends it. A kill is a violation or a crash.
 
 What is known is kept in docs/mutants.md, which is both the table for people and this program's memory. An order is
-named by its file, its function, and its number there. The run fails when an order or a patch has no row, or a survivor has no
-reason beside it; a reason is written by hand, and kept.
+named by its file, its function, and its number there. The run fails when an order or a patch has no row, or a survivor
+has no reason beside it; a reason is written by hand after "survives:", and kept.
 """
 import argparse
 import os
 import re
-import shutil
-import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+
+from explorer import FEW, STALER, Explorer, run
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORK = os.path.join(ROOT, "build", "mutants")
@@ -30,6 +32,8 @@ OUT = os.path.join(WORK, "out")
 TABLE = os.path.join(ROOT, "docs", "mutants.md")
 PATCHES = os.path.join(ROOT, "tests", "mutants", "patches")
 NO_REASON = "survives, and nobody has said why"
+SEARCHED = "survives {} scenarios, {} of them searched in full, and nobody has said why"
+UNREACHED = "survives, because no scenario comes there"
 UNTRIED = "not tried yet"
 
 SESSION = ["session_start", "session_close", "session_cancel", "session_stream", "session_wait"]
@@ -99,17 +103,25 @@ def below_seq_cst(code, position):
     return "release" if call == "store" else "acq_rel"
 
 
+def call_before(code, position):
+    """Where the call begins that the order is an argument of, and whether it is a compare-exchange's second."""
+    call = list(re.finditer(r"\batomic_(\w+?)(?:_explicit)?\(", code[:position]))[-1]
+    swap = call.group(1).startswith("compare_exchange")
+    return call.start(), 2 if swap and re.match(r"\w+\s*\)", code[position:]) else 1
+
+
 def orders_of(path):
     with open(os.path.join(ROOT, path)) as file:
-        text = file.read()
-    code, seen, found = blank_comments(text), {}, []
+        code = blank_comments(file.read())
+    seen, found = {}, []
     for match in re.finditer(r"memory_order_(acquire|release|acq_rel|seq_cst)\b", code):
-        function = function_at(code, match.start())
+        function, order = function_at(code, match.start()), match.group(1)
         seen[function] = seen.get(function, 0) + 1
-        order = match.group(1)
+        begins, which = call_before(code, match.start())
         found.append({
-            "id": f"{path} {function} {seen[function]}", "path": path, "at": match.start(1), "end": match.end(1),
-            "change": (order, WEAKER[order] or below_seq_cst(code, match.start())), "patch": None,
+            "id": f"{path} {function} {seen[function]}", "path": path, "patch": None, "which": which,
+            "place": f"{path}:{code.count(chr(10), 0, begins) + 1}",
+            "change": (order, WEAKER[order] or below_seq_cst(code, match.start())),
         })
     return found
 
@@ -168,12 +180,7 @@ def write_table(mutants, rows):
             file.write(f"| `{mutant['id']}` | {change_text(mutant)} | {result} |\n")
 
 
-# ---- building ----
-
-def run(command, **more):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          **more)
-
+# ---- the copy ----
 
 def make_tree():
     files = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT).stdout.split("\n")
@@ -196,47 +203,10 @@ def make_tree():
         sys.exit(done.stdout)
 
 
-def build(program):
-    done = run(["ninja", "-C", OUT, f"explore_{program}"])
-    return done.returncode == 0, done.stdout
-
-
-def program_path(program):
-    return os.path.join(OUT, "tests", "explore", f"explore_{program}")
-
-
-def list_scenarios(program, cache={}):
-    if program not in cache:
-        cache[program] = run([program_path(program), "--list"]).stdout.split()
-    return cache[program]
-
-
 # ---- one mutant ----
 
 class Broken(Exception):
     pass
-
-
-def plant(mutant):
-    """Changes the copy; returns what undoes it."""
-    target = os.path.join(TREE, mutant["path"])
-    with open(target) as file:
-        original = file.read()
-
-    def undo():
-        with open(target, "w") as file:
-            file.write(original)
-    if mutant["patch"]:
-        done = run(["patch", "-p1", "-F0", "-s", "--no-backup-if-mismatch", "-i", mutant["patch"]], cwd=TREE)
-        if done.returncode != 0:
-            undo()
-            raise Broken(f"does not apply: {done.stdout.strip()}")
-    else:
-        if original[mutant["at"]:mutant["end"]] != mutant["change"][0]:
-            raise Broken("the source is not what was enumerated")
-        with open(target, "w") as file:
-            file.write(original[:mutant["at"]] + mutant["change"][1] + original[mutant["end"]:])
-    return undo
 
 
 def scenes_of(mutant):
@@ -244,22 +214,12 @@ def scenes_of(mutant):
     return mutant.get("scenes", []) + fitting[0]
 
 
-def programs_for(mutant, last):
+def programs_for(mutant, last=None):
     programs = [last[0]] if last is not None else []
     for scene in scenes_of(mutant):
         if scene.split("/")[0] not in programs:
             programs.append(scene.split("/")[0])
     return programs
-
-
-def kills(program, scenario, seconds, bounds=()):
-    """A scenario that does not find what it is there to find has perhaps only had too little time."""
-    command = [program_path(program), "--scenario", scenario, "--seconds", f"{seconds:.1f}", *bounds]
-    try:
-        done = run(command, timeout=seconds + 30)
-    except subprocess.TimeoutExpired:
-        return True
-    return done.returncode < 0 or "VIOLATION" in done.stdout
 
 
 def likeliest(mutant, row):
@@ -271,51 +231,90 @@ def likeliest(mutant, row):
     return tuple(hints[0].split("/")) if hints else None
 
 
-def must_build(program):
-    good, log = build(program)
+def plant(mutant):
+    """Changes the copy; returns what undoes it."""
+    target = os.path.join(TREE, mutant["path"])
+    with open(target) as file:
+        original = file.read()
+
+    def undo():
+        with open(target, "w") as file:
+            file.write(original)
+    done = run(["patch", "-p1", "-F0", "-s", "--no-backup-if-mismatch", "-i", mutant["patch"]], cwd=TREE)
+    if done.returncode != 0:
+        undo()
+        raise Broken(f"does not apply: {done.stdout.strip()}")
+    return undo
+
+
+def must_build(explorer, program):
+    good, log = explorer.build([program])
     if not good:
         errors = [line for line in log.split("\n") if "error" in line or "FAILED" in line]
         raise Broken("does not build: " + "; ".join(errors[:2]))
 
 
-def scenarios_to_try(mutant, last):
+def scenarios_to_try(explorer, mutant, last):
     """First with one preemption, which is soon over and finds most; then with the scenarios' own bounds."""
-    few = ("--preemptions", "1")
     if last is not None:
-        yield last, 0.5, few
+        yield last, 0.5, FEW
         yield last, 1.0, ()
-    for share, bounds in ((0.15, few), (0.4, ())):
+    for share, bounds in ((0.15, FEW), (0.4, ())):
         for program in programs_for(mutant, last):
-            must_build(program)
-            for scenario in list_scenarios(program):
+            must_build(explorer, program)
+            for scenario in explorer.list(program):
                 if (program, scenario) != last:
                     yield (program, scenario), share, bounds
 
 
-def try_one(mutant, row, seconds):
-    """The result for the table; None: it survives."""
+def search_for(explorer, mutant, row, seconds):
     last, left = likeliest(mutant, row), seconds
     if last is not None:
-        must_build(last[0])
-    for (program, scenario), share, bounds in scenarios_to_try(mutant, last):
+        must_build(explorer, last[0])
+    for (program, scenario), share, bounds in scenarios_to_try(explorer, mutant, last):
         if left < 0.5:
             break
         began = time.monotonic()
-        if kills(program, scenario, min(left, seconds * share), bounds):
+        if explorer.search(program, scenario, min(left, seconds * share), bounds)[1]:
             return f"killed: {program} {scenario}"
         left -= time.monotonic() - began
-    return None
+    return NO_REASON
 
 
-def sound_without(programs):
-    """Nothing is planted: a scenario that fails now would kill everything."""
-    for program in programs:
-        good, log = build(program)
-        if not good:
-            sys.exit(log[-3000:])
-        done = run([program_path(program), "--seconds", "2"])
-        if done.returncode != 0:
-            sys.exit(f"{program} fails without a mutant:\n" + "\n".join(re.findall(r".*VIOLATION.*", done.stdout)))
+def try_patch(explorer, mutant, row, seconds):
+    undo = plant(mutant)
+    try:
+        return search_for(explorer, mutant, row, seconds)
+    finally:
+        undo()
+
+
+def in_turn(explorer, mutant, last):
+    """Who comes by: what killed it last, then the programs of its file, the quick ones first."""
+    programs = programs_for(mutant)
+
+    def when(found):
+        program, scenario, row = found
+        rank = programs.index(program) if program in programs else len(programs)
+        return (program, scenario) != last, rank, row["own"]["seconds"]
+    return sorted(explorer.who_comes_by(mutant["place"]), key=when)
+
+
+def try_order(explorer, mutant, row, seconds):
+    """Each scenario that comes by with one preemption; then all with their own bounds, then with staler reads."""
+    turn, left, full = in_turn(explorer, mutant, likeliest(mutant, row)), seconds, 0
+    for share, bounds in ((0.15, FEW), (0.3, ()), (0.15, STALER)):
+        for program, scenario, _ in turn:
+            if left <= 0:
+                return SEARCHED.format(len(turn), full)
+            began = time.monotonic()
+            weaker = explorer.weakened(program, mutant["place"], mutant["which"], mutant["change"][1])
+            text, killed = explorer.search(program, scenario, min(left, seconds * share), (*bounds, *weaker))
+            if killed:
+                return f"killed: {program} {scenario}"
+            full += bounds == () and " runs all " in text
+            left -= time.monotonic() - began
+    return SEARCHED.format(len(turn), full) if turn else UNREACHED
 
 
 def choose(mutants, rows, options):
@@ -323,31 +322,59 @@ def choose(mutants, rows, options):
     if options.patches:
         chosen = [m for m in chosen if m["patch"]]
     if options.untried:
-        chosen = [m for m in chosen if rows.get(m["id"], UNTRIED) in (UNTRIED, NO_REASON)]
+        chosen = [m for m in chosen if is_open(rows.get(m["id"], UNTRIED))]
     return chosen[:options.limit] if options.limit else chosen
 
 
-def try_all(mutants, chosen, rows, options):
-    broken = 0
-    for number, mutant in enumerate(chosen, 1):
-        row, began = rows.get(mutant["id"]), time.monotonic()
+def is_open(result):
+    return not result.startswith(("killed", "survives:", "survives here:"))
+
+
+class Trial:
+    """Tries mutants, orders several at a time, and keeps the table up to date."""
+
+    def __init__(self, explorer, mutants, chosen, rows, seconds):
+        self.explorer, self.mutants, self.chosen, self.rows, self.seconds = explorer, mutants, chosen, rows, seconds
+        self.lock, self.done, self.broken = threading.Lock(), 0, 0
+
+    def one(self, mutant):
+        row, began = self.rows.get(mutant["id"]), time.monotonic()
         try:
-            undo = plant(mutant)
-            try:
-                result = try_one(mutant, row, options.seconds)
-            finally:
-                undo()
+            result = (try_patch if mutant["patch"] else try_order)(self.explorer, mutant, row, self.seconds)
         except Broken as reason:
-            broken += 1
-            say(f"{number}/{len(chosen)} {mutant['id']}: {reason}")
-            continue
-        if result is None:
-            result = row if row and row.startswith("survives") else NO_REASON
-        rows[mutant["id"]] = result
-        say(f"{number}/{len(chosen)} {mutant['id']} ({change_text(mutant)}): {result}  "
-            f"{time.monotonic() - began:.1f} s")
-        write_table(mutants, rows)
-    return broken
+            result, broken = str(reason), True
+        else:
+            broken = False
+        with self.lock:
+            self.note(mutant, row, result, broken)
+            say(f"{self.done}/{len(self.chosen)} {mutant['id']} ({change_text(mutant)}): {result}  "
+                f"{time.monotonic() - began:.1f} s")
+
+    def note(self, mutant, row, result, broken):
+        self.done += 1
+        self.broken += broken
+        if not broken:
+            by_hand = row is not None and row.startswith("survives") and not is_open(row)
+            self.rows[mutant["id"]] = row if by_hand and not result.startswith("killed") else result
+            write_table(self.mutants, self.rows)
+
+    def all(self, jobs):
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(self.one, [m for m in self.chosen if not m["patch"]]))
+        for mutant in self.chosen:
+            if mutant["patch"]:
+                self.one(mutant)
+
+
+def prepare(options):
+    """The programs as they are, and what their scenarios do."""
+    make_tree()
+    explorer = Explorer(OUT, TREE)
+    good, log = explorer.build(explorer.programs)
+    if not good:
+        sys.exit(log[-3000:])
+    explorer.survey(options.jobs)
+    return explorer
 
 
 def main():
@@ -358,19 +385,17 @@ def main():
     parser.add_argument("--untried", action="store_true", help="only those without a result, or a reason")
     parser.add_argument("--limit", type=int, default=0, help="so many at most")
     parser.add_argument("--seconds", type=float, default=20, help="of searching for each (20)")
-    parser.add_argument("--trust", action="store_true", help="do not run the scenarios without a mutant first")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="searches at a time")
     options = parser.parse_args()
-    mutants, rows = all_patches() + all_orders(), read_table()
-    broken = 0
+    mutants, rows, broken = all_patches() + all_orders(), read_table(), 0
     if not options.check:
         chosen = choose(mutants, rows, options)
-        make_tree()
-        if not options.trust:
-            sound_without(sorted({p for m in chosen for p in programs_for(m, None)}))
-        broken = try_all(mutants, chosen, rows, options)
+        trial = Trial(prepare(options), mutants, chosen, rows, options.seconds)
+        trial.all(options.jobs)
+        broken = trial.broken
     write_table(mutants, rows)
     results = [rows.get(m["id"], UNTRIED) for m in mutants]
-    open_ones = sum(r in (UNTRIED, NO_REASON) for r in results)
+    open_ones = sum(is_open(r) for r in results)
     say(f"{len(mutants)} mutants, {sum(r.startswith('killed') for r in results)} killed, "
         f"{open_ones} without a result or a reason, {broken} that could not be made")
     return 1 if open_ones or broken else 0

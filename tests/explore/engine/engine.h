@@ -14,6 +14,7 @@
  *   fd_wrap.c       descriptors: eventfd, pipe, timerfd
  *   epoll_wrap.c    epoll and poll on them
  *   tsan_abi.c      the compiler's calls
+ *   sites.c         the atomic accesses by the places that make them, and other orders for some
  *   trace.c         the interleaving of a violating run, with source lines
  *   fiber.c         switching stacks
  *
@@ -243,6 +244,7 @@ struct engine {
     struct heap *heaps;
     struct descriptors *descriptors;
     struct trace *recorder;
+    struct sites *sites; /* NULL: nobody asks for them */
 
     /* search */
     const explore_scenario *scenario;
@@ -330,6 +332,12 @@ void memory_write(uintptr_t address, unsigned size, word value);
 void fiber_switch(void **save, void *to);
 void *fiber_prepare(void *stack_top, void (*entry)(void));
 
+/* ---- sites.c ---- */
+void sites_record(void);
+void sites_print(void);
+bool sites_weaken(const char *text);
+int site_order(uintptr_t pc, int which, int order); /* which: 1, or 2 for a compare-exchange that fails */
+
 /* ---- trace.c ---- */
 void trace_init(void);
 void trace_begin(void);
@@ -338,6 +346,7 @@ void trace_print(void);
 const char *trace_place(uintptr_t pc, char *buffer, size_t size); /* a mark, until trace_expand */
 void trace_expand(char *text, size_t size);                       /* marks to file:line (function) */
 const char *trace_name(uintptr_t address, char *buffer, size_t size);
+uintptr_t trace_file_address(uintptr_t pc); /* as addr2line(1) wants it: the call is before the address it returns to */
 const char *order_name(int order);
 #define TRACE(...) (engine.tracing ? trace_add(__VA_ARGS__) : (void)0)
 #define CALLER ((uintptr_t)__builtin_return_address(0))

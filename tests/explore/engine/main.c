@@ -105,7 +105,7 @@ void search_print_row(const explore_result *result)
 struct arguments {
     explore_options options;
     const char *only;
-    int preemptions, stale, faults, early, spurious, reuse; /* -1: the scenario's own */
+    int preemptions, stale, faults, early, spurious, reuse, spin; /* -1: the scenario's own */
     bool list;
 };
 
@@ -117,8 +117,10 @@ static void print_help(const char *program)
            "  --mode dfs|pct|random  default: dfs\n"
            "  --replay LIST          repeat one run and print it\n"
            "  --seconds S  --executions N  --seed N  --depth D\n"
-           "  --preemptions N  --stale N  --faults N  --early N  --spurious N  --reuse N\n"
-           "  --no-reduction         dfs: every schedule\n",
+           "  --preemptions N  --stale N  --faults N  --early N  --spurious N  --reuse N  --spin N\n"
+           "  --no-reduction         dfs: every schedule\n"
+           "  --sites                also the atomic accesses met, see sites.c\n"
+           "  --weaken W:ORDER:SITE,...  another order there\n",
            program);
 }
 
@@ -143,12 +145,14 @@ static int parse_one(struct arguments *a, const char *option, const char *value)
         {"--preemptions", &a->preemptions}, {"--stale", &a->stale},
         {"--faults", &a->faults},           {"--early", &a->early},
         {"--spurious", &a->spurious},       {"--reuse", &a->reuse},
-        {"--depth", &a->options.depth},
+        {"--spin", &a->spin},               {"--depth", &a->options.depth},
     };
     if (strcmp(option, "--list") == 0)
         return a->list = true, 1;
     if (strcmp(option, "--no-reduction") == 0)
         return a->options.no_reduction = true, 1;
+    if (strcmp(option, "--sites") == 0)
+        return sites_record(), 1;
     if (value == NULL)
         return 0;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -162,6 +166,8 @@ static int parse_one(struct arguments *a, const char *option, const char *value)
         return a->options.executions_max = strtoull(value, NULL, 10), 2;
     if (strcmp(option, "--seed") == 0)
         return a->options.seed = strtoull(value, NULL, 10), 2;
+    if (strcmp(option, "--weaken") == 0)
+        return sites_weaken(value) ? 2 : 0;
     if (strcmp(option, "--replay") == 0)
         return a->options.mode = EXPLORE_REPLAY, a->options.replay = value, 2;
     return strcmp(option, "--mode") == 0 && parse_mode(value, &a->options.mode) ? 2 : 0;
@@ -169,7 +175,8 @@ static int parse_one(struct arguments *a, const char *option, const char *value)
 
 static bool parse(struct arguments *a, int argc, char **argv)
 {
-    *a = (struct arguments){.preemptions = -1, .stale = -1, .faults = -1, .early = -1, .spurious = -1, .reuse = -1};
+    *a = (struct arguments){.preemptions = -1, .stale = -1, .faults = -1, .early = -1, .spurious = -1, .reuse = -1,
+                             .spin = -1};
     for (int i = 1, used; i < argc; i += used) {
         used = parse_one(a, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
         if (used == 0)
@@ -193,6 +200,7 @@ static bool run_scenario(const struct arguments *a, const explore_scenario *scen
     override(&copy.bounds.early_timeouts, a->early);
     override(&copy.bounds.spurious, a->spurious);
     override(&copy.bounds.reuse, a->reuse);
+    override(&copy.bounds.spin, a->spin);
     if (a->options.mode == EXPLORE_REPLAY)
         copy.bounds.expect = NULL;
     return explore_run(&copy, &a->options).passed;
@@ -253,6 +261,7 @@ int explore_main(int argc, char **argv)
             failed += !run_scenario(&a, scenarios[i]);
     }
     free(scenarios);
+    sites_print();
     if (ran == 0)
         fprintf(stderr, "no such scenario\n");
     return ran == 0 || failed > 0;

@@ -109,8 +109,7 @@ const char *trace_name(uintptr_t address, char *buffer, size_t size)
 
 /* ---- source lines ---- */
 
-/* The call is before the address to which it returns. */
-static uintptr_t file_address(uintptr_t pc)
+uintptr_t trace_file_address(uintptr_t pc)
 {
     return pc - trace.load_bias - 1;
 }
@@ -129,7 +128,7 @@ static void want_place(uintptr_t pc)
         return;
     struct place *place = &trace.places[trace.place_count++];
     place->pc = pc;
-    (void)snprintf(place->text, sizeof place->text, "%#zx", (size_t)file_address(pc));
+    (void)snprintf(place->text, sizeof place->text, "%#zx", (size_t)trace_file_address(pc));
 }
 
 static const char *last_parts(const char *path) /* directory and file are enough to find it */
@@ -148,7 +147,7 @@ static void resolve_places(unsigned first)
     unsigned end = first;
     for (; end < trace.place_count && used < sizeof command - 64; end++)
         used += (size_t)snprintf(command + used, sizeof command - used, " %#zx",
-                                 (size_t)file_address(trace.places[end].pc));
+                                 (size_t)trace_file_address(trace.places[end].pc));
     (void)snprintf(command + used, sizeof command - used, " 2>/dev/null");
     FILE *pipe = popen(command, "r");
     char address[64], function[256], line[512];

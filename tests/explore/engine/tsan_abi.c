@@ -101,9 +101,16 @@ static bool is_private(const volatile void *at, uintptr_t pc)
     return true;
 }
 
+/* The order at its place in the source, or what is tried there instead. */
+static int order_at(int order, int which, uintptr_t pc)
+{
+    return engine.sites == NULL ? order & 7 : site_order(pc, which, order & 7);
+}
+
 static word do_load(const volatile void *at, unsigned size, int order, uintptr_t pc)
 {
-    return is_private(at, pc) ? memory_read((uintptr_t)at, size) : model_load((uintptr_t)at, size, order & 7, pc);
+    return is_private(at, pc) ? memory_read((uintptr_t)at, size)
+                              : model_load((uintptr_t)at, size, order_at(order, 1, pc), pc);
 }
 
 static void do_store(volatile void *at, unsigned size, word value, int order, uintptr_t pc)
@@ -111,7 +118,7 @@ static void do_store(volatile void *at, unsigned size, word value, int order, ui
     if (is_private(at, pc))
         memory_write((uintptr_t)at, size, value);
     else
-        model_store((uintptr_t)at, size, value, order & 7, pc);
+        model_store((uintptr_t)at, size, value, order_at(order, 1, pc), pc);
 }
 
 static word private_rmw(uintptr_t at, unsigned size, enum rmw how, word operand)
@@ -126,14 +133,15 @@ static word private_rmw(uintptr_t at, unsigned size, enum rmw how, word operand)
 static word do_rmw(volatile void *at, unsigned size, enum rmw how, word operand, int order, uintptr_t pc)
 {
     return is_private(at, pc) ? private_rmw((uintptr_t)at, size, how, operand)
-                              : model_rmw((uintptr_t)at, size, how, operand, order & 7, pc);
+                              : model_rmw((uintptr_t)at, size, how, operand, order_at(order, 1, pc), pc);
 }
 
 static bool do_cas(volatile void *at, unsigned size, word *expected, word desired, bool weak, int success, int failure,
                    uintptr_t pc)
 {
     if (!is_private(at, pc))
-        return model_cas((uintptr_t)at, size, expected, desired, weak, success & 7, failure & 7, pc);
+        return model_cas((uintptr_t)at, size, expected, desired, weak, order_at(success, 1, pc),
+                         order_at(failure, 2, pc), pc);
     word old = memory_read((uintptr_t)at, size);
     bool equal = old == *expected;
     if (equal)
