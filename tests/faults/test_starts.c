@@ -165,16 +165,17 @@ static void the_slot_of_a_refused_start_is_handed_out_again(void **unused)
 static void a_full_queue_refuses_before_a_slot_is_taken(void **unused)
 {
     (void)unused;
+    enum { LIVE = 100, TIMES = 3 * LIVE };       /* workers that look at the session count for a moment, too */
     struct probe probe;
     weir_op op = { 77 };
     weir_queue queue = queue_open_with(lane_of(app), WEIR_NEW(weir_queue_options, .limit = 1));
-    session = session_open_with(app, WEIR_NEW(weir_session_options, .live_max = 2));
+    session = session_open_with(app, WEIR_NEW(weir_session_options, .live_max = LIVE));
     probe_init(&probe);
     assert_ok(try_form(&forms[8], session, queue, &probe, &op));
     gate_wait(&probe.deferred);
     uint64_t before = hook.bytes;
     weir_op none = { 77 };
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < TIMES; i++)
         assert_int_equal(try_form(&forms[8], session, queue, &probe, &none), WEIR_FULL);
     assert_int_equal(none.bits, 77);
     assert_int_equal(hook.bytes, before);
