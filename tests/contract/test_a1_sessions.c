@@ -21,18 +21,11 @@ static int setup_closing(void **unused)
 /* The test closes the application. */
 #define TEST_CLOSES(name) cmocka_unit_test_setup_teardown(name, setup_closing, NULL)
 
-static void start_deferred(weir_session in, struct probe *probe)
-{
-    probe_init(probe);
-    assert_ok(weir_op_start(in, &defers, probe, NULL, NULL));
-    gate_wait(&probe->deferred);
-}
-
 static void a_drain_that_would_last_for_ever_ends(void **unused)
 {
     (void)unused;
     struct probe probe;
-    start_deferred(session, &probe);
+    probe_defer_closed(&probe, session, &defers);
     assert_ok(weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = WEIR_FOREVER,
                                                         .closed = closing_done, .ctx = &closing)));
     app_close(app);
@@ -45,8 +38,8 @@ static void children_are_closed_with_the_same_reason(void **unused)
     (void)unused;
     struct probe in_parent, in_child;
     weir_session child = session_open_with(app, WEIR_NEW(weir_session_options, .parent = session));
-    start_deferred(session, &in_parent);
-    start_deferred(child, &in_child);
+    probe_defer_closed(&in_parent, session, &defers);
+    probe_defer_closed(&in_child, child, &defers);
     app_close(app);
     assert_int_equal(in_parent.final.reason, WEIR_REASON_APPLICATION_CLOSED);
     assert_int_equal(in_child.final.reason, WEIR_REASON_APPLICATION_CLOSED);

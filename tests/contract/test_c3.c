@@ -49,9 +49,7 @@ static void deferred_work_without_a_hook_is_final_at_the_cancel(void **unused)
 {
     (void)unused;
     struct probe probe;
-    probe_init(&probe);
-    weir_op op = start(&defers, &probe);
-    gate_wait(&probe.deferred);
+    weir_op op = probe_defer(&probe, &defers);
     assert_ok(weir_op_cancel(op, WEIR_REASON_USER));
     probe_wait(&probe);
     assert_status(probe.final.status, WEIR_CANCELED);
@@ -138,20 +136,12 @@ static void a_hook_is_not_called_without_a_cancel(void **unused)
 
 /* ---- the hook's answer ---- */
 
-static weir_op start_deferred(struct probe *probe, bool answer)
-{
-    probe_init(probe);
-    probe->hook_answer = answer;
-    weir_op op = start(&defers_with_hook, probe);
-    gate_wait(&probe->deferred);
-    return op;
-}
-
 static void true_decides_the_final_of_deferred_work_at_once(void **unused)
 {
     (void)unused;
     struct probe probe;
-    weir_op op = start_deferred(&probe, true);
+    weir_op op = probe_defer(&probe, &defers_with_hook);
+    probe.hook_answer = true;
     assert_ok(weir_op_cancel(op, WEIR_REASON_USER));
     probe_wait(&probe);
     assert_status(probe.final.status, WEIR_CANCELED);
@@ -164,7 +154,7 @@ static void false_leaves_it_to_the_token(void **unused)
 {
     (void)unused;
     struct probe probe, other;
-    weir_op op = start_deferred(&probe, false);
+    weir_op op = probe_defer(&probe, &defers_with_hook);
     assert_ok(weir_op_cancel(op, 90));
     gate_wait(&probe.hooked);
     probe_init(&other);
@@ -184,7 +174,8 @@ static void a_hook_is_never_entered_after_the_token_has_completed(void **unused)
     (void)unused;
     for (int round = 0; round < 200; round++) {
         struct probe probe;
-        weir_op op = start_deferred(&probe, true);
+        weir_op op = probe_defer(&probe, &defers_with_hook);
+        probe.hook_answer = true;
         assert_ok(weir_token_complete(probe.token, WEIR_OK, NULL, 0));
         assert_status(weir_op_cancel(op, WEIR_REASON_USER), WEIR_TOO_LATE);
         probe_wait(&probe);
@@ -350,7 +341,8 @@ static void a_hooks_true_against_a_completion_has_one_outcome(void **unused)
     (void)unused;
     for (int round = 0; round < 300; round++) {
         struct probe probe;
-        weir_op op = start_deferred(&probe, true);
+        weir_op op = probe_defer(&probe, &defers_with_hook);
+        probe.hook_answer = true;
         struct completer c = { probe.token, WEIR_STALE };
         pthread_t thread = thread_start(complete, &c);
         weir_status status = weir_op_cancel(op, WEIR_REASON_USER);

@@ -82,22 +82,6 @@ static void mi_a11_closing_an_application_frees_everything(void **unused)
     assert_int_equal(tally_count(&seen.finals), 100);
 }
 
-struct starter {
-    weir_session session;
-    _Atomic uint64_t accepted;
-    struct tally starts;
-};
-
-static void *start_until_refused(void *arg)
-{
-    struct starter *s = arg;
-    while (weir_op_start(s->session, &ends, NULL, NULL, NULL) == WEIR_OK) {
-        s->accepted++;
-        tally_add(&s->starts, 1);
-    }
-    return NULL;
-}
-
 static void mi_a12_a_start_during_the_close_of_the_application_has_one_final_or_is_refused(void **unused)
 {
     (void)unused;

@@ -11,12 +11,11 @@
 
 /* ---- C ---- */
 
-static weir_op start_deferred(struct probe *probe, bool answer)
+/* Its hook decides the final at once. */
+static weir_op start_hooked(struct probe *probe)
 {
-    probe_init(probe);
-    probe->hook_answer = answer;
-    weir_op op = start(&defers_with_hook, probe);
-    gate_wait(&probe->deferred);
+    weir_op op = probe_defer(probe, &defers_with_hook);
+    probe->hook_answer = true;
     return op;
 }
 
@@ -24,7 +23,7 @@ static void mi_c3_a_second_cancel_changes_nothing(void **unused)
 {
     (void)unused;
     struct probe probe;
-    weir_op op = start_deferred(&probe, true);
+    weir_op op = start_hooked(&probe);
     assert_ok(weir_op_cancel(op, 70));
     assert_status(weir_op_cancel(op, 71), WEIR_ALREADY);
     probe_wait(&probe);
@@ -81,14 +80,14 @@ static void mi_c10_the_hook_and_the_final_are_given_the_same_reason(void **unuse
     static const weir_reason reasons[] = { WEIR_REASON_USER, 64, 255 };
     struct probe probe;
     for (int i = 0; i < 3; i++) {
-        weir_op op = start_deferred(&probe, true);
+        weir_op op = start_hooked(&probe);
         assert_ok(weir_op_cancel(op, reasons[i]));
         probe_wait(&probe);
         assert_int_equal(probe.hook_reason, reasons[i]);
         assert_int_equal(probe.final.reason, reasons[i]);
         assert_ok(weir_op_close(op));
     }
-    assert_ok(weir_op_close(start_deferred(&probe, true)));
+    assert_ok(weir_op_close(start_hooked(&probe)));
     session_close(session);
     assert_int_equal(probe.hook_reason, WEIR_REASON_SESSION_CLOSED);
     assert_int_equal(probe.final.reason, WEIR_REASON_SESSION_CLOSED);
@@ -98,7 +97,7 @@ static void mi_c11_cancelled_closed_and_the_session_closed(void **unused)
 {
     (void)unused;
     struct probe probe;
-    weir_op op = start_deferred(&probe, true);
+    weir_op op = start_hooked(&probe);
     assert_ok(weir_op_cancel(op, WEIR_REASON_USER));
     assert_ok(weir_op_close(op));
     session_close(session);

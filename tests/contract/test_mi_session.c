@@ -203,22 +203,6 @@ static void mi_s14_another_session_may_be_closed_inside_a_callback_but_not_waite
     assert_ok(inner_close);
 }
 
-struct starter {
-    weir_session session;
-    _Atomic uint64_t accepted;
-    struct tally starts;
-};
-
-static void *start_until_refused(void *arg)
-{
-    struct starter *s = arg;
-    while (weir_op_start(s->session, &ends, NULL, NULL, NULL) == WEIR_OK) {
-        s->accepted++;
-        tally_add(&s->starts, 1);
-    }
-    return NULL;
-}
-
 static void mi_s16_each_start_against_a_close_has_one_final_or_is_refused(void **unused)
 {
     (void)unused;

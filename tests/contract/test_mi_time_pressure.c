@@ -7,18 +7,7 @@
 #include <stdatomic.h>
 #include <cmocka.h>
 
-#include "tests/support/session_fixture.h"
-
-static struct stepped_clock steps;
-
-static int setup_stepped(void **unused)
-{
-    (void)unused;
-    seen_forget();
-    app = app_open_stepped(&steps, 1);
-    session = session_open_with(app, NULL);
-    return 0;
-}
+#include "tests/support/stepped_fixture.h"
 
 static void start_for(weir_session in, const weir_kind *kind, struct probe *probe, int64_t timeout_ns)
 {
@@ -41,7 +30,7 @@ static void mi_v2_a_time_out_is_not_reported_as_success(void **unused)
     probe_init(&pull);
     assert_ok(weir_op_start(session, &fetched, &pull, WEIR_NEW(weir_op_options, .timeout_ns = 50), &op));
     gate_wait(&pull.deferred);
-    clock_step(&steps, app, 50);
+    step(50);
     probe_wait(&push);
     assert_status(push.final.status, WEIR_TIMED_OUT);
     assert_int_equal(push.final.reason, WEIR_REASON_TIMEOUT);
@@ -66,7 +55,7 @@ static void mi_v3_each_post_starts_the_time_anew(void **unused)
     start_for(session, &kind, &probe, 50);
     gate_wait(&probe.deferred);
     for (uint64_t i = 1; i <= 10; i++) {
-        clock_step(&steps, app, 30);
+        step(30);
         assert_ok(weir_token_post(probe.token, (void *)(uintptr_t)i, 1));
         tally_wait(&probe.items, i);
     }
@@ -84,7 +73,7 @@ static void mi_v4_the_operations_own_time_out_is_the_one_that_counts(void **unus
     start_for(in, &defers, &long_one, 500);
     gate_wait(&short_one.deferred);
     gate_wait(&long_one.deferred);
-    clock_step(&steps, app, 50);
+    step(50);
     probe_wait(&short_one);
     assert_status(short_one.final.status, WEIR_TIMED_OUT);
     assert_ok(weir_token_complete(long_one.token, WEIR_OK, NULL, 0));
@@ -98,7 +87,7 @@ static void mi_v5_a_time_out_of_zero_is_none_unless_the_session_has_one(void **u
     struct probe probe;
     start_for(session, &defers, &probe, 0);
     gate_wait(&probe.deferred);
-    clock_step(&steps, app, INT64_C(1000000000000000));
+    step(INT64_C(1000000000000000));
     assert_ok(weir_token_complete(probe.token, WEIR_OK, NULL, 0));
     probe_wait(&probe);
     assert_ok(probe.final.status);
@@ -254,15 +243,13 @@ static void mi_k9_fast_work_holds_no_more_than_its_window(void **unused)
     assert_int_equal(held, 0);
 }
 
-#define TEST_STEPPED(name) cmocka_unit_test_setup_teardown(name, setup_stepped, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_STEPPED(mi_v2_a_time_out_is_not_reported_as_success),
-        TEST_STEPPED(mi_v3_each_post_starts_the_time_anew),
-        TEST_STEPPED(mi_v4_the_operations_own_time_out_is_the_one_that_counts),
-        TEST_STEPPED(mi_v5_a_time_out_of_zero_is_none_unless_the_session_has_one),
+        TEST_STEPPED_ONE_WORKER(mi_v2_a_time_out_is_not_reported_as_success),
+        TEST_STEPPED_ONE_WORKER(mi_v3_each_post_starts_the_time_anew),
+        TEST_STEPPED_ONE_WORKER(mi_v4_the_operations_own_time_out_is_the_one_that_counts),
+        TEST_STEPPED_ONE_WORKER(mi_v5_a_time_out_of_zero_is_none_unless_the_session_has_one),
         TEST(mi_v8_options_may_go_after_the_start),
         TEST(mi_c13_the_last_hook_is_the_one_that_is_called),
         TEST(mi_c25_a_storm_of_cancels_closes_and_fetches),

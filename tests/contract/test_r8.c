@@ -9,13 +9,6 @@
 
 #include "tests/support/session_fixture.h"
 
-static void start_deferred(const weir_kind *kind, struct probe *probe)
-{
-    probe_init(probe);
-    start_closed(kind, probe);
-    gate_wait(&probe->deferred);
-}
-
 static bool is_void(weir_status status)
 {
     return status == WEIR_CANCELED || status == WEIR_STALE;
@@ -27,7 +20,7 @@ static void a_token_decides_the_final_and_not_the_works_return(void **unused)
 {
     (void)unused;
     struct probe probe;
-    start_deferred(&defers, &probe);
+    probe_defer_closed(&probe, session, &defers);
     assert_ok(weir_token_complete(probe.token, WEIR_NOT_FOUND, NULL, 0));
     probe_wait(&probe);
     assert_status(probe.final.status, WEIR_NOT_FOUND);
@@ -38,7 +31,7 @@ static void a_completed_token_is_stale_and_takes_nothing(void **unused)
 {
     (void)unused;
     struct probe probe;
-    start_deferred(&defers, &probe);
+    probe_defer_closed(&probe, session, &defers);
     assert_ok(weir_token_complete(probe.token, WEIR_OK, &probe, 1));
     assert_status(weir_token_complete(probe.token, WEIR_FAILED, &probe, 1), WEIR_STALE);
     assert_status(weir_token_post(probe.token, &probe, 1), WEIR_STALE);
@@ -53,7 +46,7 @@ static void again_is_no_status_of_a_final(void **unused)
 {
     (void)unused;
     struct probe probe;
-    start_deferred(&defers, &probe);
+    probe_defer_closed(&probe, session, &defers);
     assert_status(weir_token_complete(probe.token, WEIR_AGAIN, NULL, 0), WEIR_INVALID);
     assert_ok(weir_token_complete(probe.token, WEIR_OK, NULL, 0));
     probe_wait(&probe);
@@ -82,7 +75,7 @@ static void of_many_threads_one_completes(void **unused)
     enum { ROUNDS = 100, THREADS = 4 };
     for (int round = 0; round < ROUNDS; round++) {
         struct probe probe;
-        start_deferred(&defers, &probe);
+        probe_defer_closed(&probe, session, &defers);
         struct completer c = { .token = probe.token, .status = WEIR_OK };
         pthread_t threads[THREADS];
         for (int i = 0; i < THREADS; i++)
@@ -158,7 +151,7 @@ static void posts_through_copies_of_a_token_are_taken_or_refused(void **unused)
     (void)unused;
     static const weir_kind kind = KIND(.work = work_defers, .on_result = counts_items, .drop = on_drop, .window = 64);
     struct probe probe;
-    start_deferred(&kind, &probe);
+    probe_defer_closed(&probe, session, &kind);
     struct poster p = { .token = probe.token };
     pthread_t a = thread_start(post_many, &p), b = thread_start(post_many, &p);
     thread_join(a);
@@ -191,7 +184,7 @@ static void a_second_deferral_answers_already(void **unused)
     (void)unused;
     static const weir_kind kind = KIND(.work = work_defers_twice, .on_result = on_result);
     struct probe probe;
-    start_deferred(&kind, &probe);
+    probe_defer_closed(&probe, session, &kind);
     assert_status(probe.answer, WEIR_ALREADY);
     assert_int_equal(probe.count, 77);
     assert_ok(weir_token_complete(probe.token, WEIR_OK, NULL, 0));
@@ -248,9 +241,7 @@ static void a_lost_token_ends_by_a_cancel(void **unused)
 {
     (void)unused;
     struct probe probe;
-    probe_init(&probe);
-    weir_op op = start(&defers, &probe);
-    gate_wait(&probe.deferred);
+    weir_op op = probe_defer(&probe, &defers);
     assert_ok(weir_op_cancel(op, WEIR_REASON_USER));
     probe_wait(&probe);
     assert_status(probe.final.status, WEIR_CANCELED);
@@ -266,7 +257,7 @@ static void a_lost_token_ends_by_a_close(void **unused)
 {
     (void)unused;
     struct probe probe;
-    start_deferred(&defers, &probe);
+    probe_defer_closed(&probe, session, &defers);
     session_close(session);
     assert_status(probe.final.status, WEIR_CANCELED);
     assert_int_equal(probe.final.reason, WEIR_REASON_SESSION_CLOSED);
@@ -279,9 +270,7 @@ static void a_completion_against_a_cancel_has_one_outcome(void **unused)
     (void)unused;
     for (int round = 0; round < 300; round++) {
         struct probe probe;
-        probe_init(&probe);
-        weir_op op = start(&defers, &probe);
-        gate_wait(&probe.deferred);
+        weir_op op = probe_defer(&probe, &defers);
         struct completer c = { .token = probe.token, .status = WEIR_FAILED };
         pthread_t thread = thread_start(complete, &c);
         weir_status cancel = weir_op_cancel(op, WEIR_REASON_USER);

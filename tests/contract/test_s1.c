@@ -11,21 +11,21 @@
 
 enum { STARTERS = 8 };
 
-struct starter {
+struct answers {
     _Atomic uint64_t accepted, closed, stale, other;
 };
 
 static struct tally starts;
 
-static void *start_until_refused(void *arg)
+static void *start_and_count(void *arg)
 {
-    struct starter *starter = arg;
+    struct answers *got = arg;
     for (;;) {
         weir_status status = weir_op_start(session, &ends, NULL, NULL, NULL);
-        starter->accepted += status == WEIR_OK;
-        starter->closed += status == WEIR_CLOSED;
-        starter->stale += status == WEIR_STALE;
-        starter->other += status != WEIR_OK && status != WEIR_CLOSED && status != WEIR_STALE;
+        got->accepted += status == WEIR_OK;
+        got->closed += status == WEIR_CLOSED;
+        got->stale += status == WEIR_STALE;
+        got->other += status != WEIR_OK && status != WEIR_CLOSED && status != WEIR_STALE;
         tally_add(&starts, 1);
         if (status != WEIR_OK)
             return NULL;
@@ -37,13 +37,13 @@ static void eight_threads_start_against_a_close(void **unused)
 {
     (void)unused;
     for (uint64_t round = 0; round < 40; round++) {
-        struct starter starter = { 0 };
+        struct answers got = { 0 };
         struct closing closing = CLOSING_INIT;
         pthread_t threads[STARTERS];
         starts = (struct tally)TALLY_INIT;
         seen_forget();
         for (int i = 0; i < STARTERS; i++)
-            threads[i] = thread_start(start_until_refused, &starter);
+            threads[i] = thread_start(start_and_count, &got);
         tally_wait(&starts, round * 20);
         assert_ok(weir_session_close(session, closing_done, &closing));
         assert_true(weir_op_start(session, &ends, NULL, NULL, NULL) != WEIR_OK);
@@ -51,11 +51,11 @@ static void eight_threads_start_against_a_close(void **unused)
         uint64_t finals = tally_count(&seen.finals);
         for (int i = 0; i < STARTERS; i++)
             thread_join(threads[i]);
-        assert_int_equal(starter.other, 0);
-        assert_int_equal(starter.closed + starter.stale, STARTERS);
-        assert_int_equal(closing.report.accepted, starter.accepted);
-        assert_int_equal(finals, starter.accepted);
-        assert_int_equal(tally_count(&seen.finals), starter.accepted);
+        assert_int_equal(got.other, 0);
+        assert_int_equal(got.closed + got.stale, STARTERS);
+        assert_int_equal(closing.report.accepted, got.accepted);
+        assert_int_equal(finals, got.accepted);
+        assert_int_equal(tally_count(&seen.finals), got.accepted);
         session = session_open_with(app, NULL);
     }
 }

@@ -7,31 +7,11 @@
 #include <stdatomic.h>
 #include <cmocka.h>
 
-#include "tests/support/session_fixture.h"
-
-static struct stepped_clock clock_of_test;
-
-static int setup_stepped(void **unused)
-{
-    (void)unused;
-    seen_forget();
-    app = app_open_stepped(&clock_of_test, test_workers());
-    session = session_open_with(app, NULL);
-    return 0;
-}
-
-#define TEST_STEPPED(name) cmocka_unit_test_setup_teardown(name, setup_stepped, teardown)
+#include "tests/support/stepped_fixture.h"
 
 static weir_session child_of(weir_session parent)
 {
     return session_open_with(app, WEIR_NEW(weir_session_options, .parent = parent));
-}
-
-static void start_deferred(weir_session in, struct probe *probe)
-{
-    probe_init(probe);
-    assert_ok(weir_op_start(in, &defers, probe, NULL, NULL));
-    gate_wait(&probe->deferred);
 }
 
 /* ---- opening ---- */
@@ -84,8 +64,8 @@ static void a_close_reaches_a_child_and_a_child_of_that(void **unused)
     (void)unused;
     struct probe in_child, in_grandchild;
     weir_session child = child_of(session), grandchild = child_of(child);
-    start_deferred(child, &in_child);
-    start_deferred(grandchild, &in_grandchild);
+    probe_defer_closed(&in_child, child, &defers);
+    probe_defer_closed(&in_grandchild, grandchild, &defers);
     session_close(session);
     assert_int_equal(in_child.final.status, WEIR_CANCELED);
     assert_int_equal(in_child.final.reason, WEIR_REASON_PARENT);
@@ -146,15 +126,15 @@ static void a_child_drains_as_long_as_its_parent_does(void **unused)
     struct probe probe;
     struct closing closing = CLOSING_INIT;
     weir_session child = child_of(session);
-    start_deferred(child, &probe);
+    probe_defer_closed(&probe, child, &defers);
     assert_ok(weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = 1000, .closed = closing_done,
                                                         .ctx = &closing)));
     while (weir_op_start(child, &ends, NULL, NULL, NULL) == WEIR_OK)       /* until the close has reached it */
         (void)sched_yield();
     assert_status(weir_op_start(child, &ends, NULL, NULL, NULL), WEIR_CLOSED);
-    clock_step(&clock_of_test, app, 999);
+    step(999);
     assert_int_equal(tally_count(&probe.finals), 0);
-    clock_step(&clock_of_test, app, 1);
+    step(1);
     closing_wait(&closing, session);
     assert_int_equal(probe.final.reason, WEIR_REASON_PARENT);
 }
@@ -184,8 +164,8 @@ static void a_cancel_of_all_reaches_children_and_they_stay_open(void **unused)
     (void)unused;
     struct probe in_child, in_grandchild;
     weir_session child = child_of(session), grandchild = child_of(child);
-    start_deferred(child, &in_child);
-    start_deferred(grandchild, &in_grandchild);
+    probe_defer_closed(&in_child, child, &defers);
+    probe_defer_closed(&in_grandchild, grandchild, &defers);
     assert_ok(weir_session_cancel(session, 77));
     probe_wait(&in_child);
     probe_wait(&in_grandchild);

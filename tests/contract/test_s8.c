@@ -8,25 +8,7 @@
 #include <stdatomic.h>
 #include <cmocka.h>
 
-#include "tests/support/session_fixture.h"
-
-static struct stepped_clock clock_of_test;
-
-static int setup_stepped(void **unused)
-{
-    (void)unused;
-    seen_forget();
-    app = app_open_stepped(&clock_of_test, test_workers());
-    session = session_open_with(app, NULL);
-    return 0;
-}
-
-#define TEST_STEPPED(name) cmocka_unit_test_setup_teardown(name, setup_stepped, teardown)
-
-static void step(int64_t ns)
-{
-    clock_step(&clock_of_test, app, ns);
-}
+#include "tests/support/stepped_fixture.h"
 
 static void a_later_close_is_told_so_and_its_callback_never_comes(void **unused)
 {
@@ -86,10 +68,7 @@ static void a_plain_close_ends_a_drain_that_would_last_for_ever(void **unused)
     (void)unused;
     struct probe probe;
     struct closing closing = CLOSING_INIT;
-    weir_op op;
-    probe_init(&probe);
-    op = start(&defers, &probe);
-    gate_wait(&probe.deferred);
+    weir_op op = probe_defer(&probe, &defers);
     assert_ok(weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = WEIR_FOREVER,
                                                         .closed = closing_done, .ctx = &closing)));
     assert_status(weir_op_cancel(op, 64), WEIR_OK);                        /* nobody else has cancelled it */
@@ -105,9 +84,7 @@ static void a_later_close_makes_the_drain_shorter(void **unused)
     (void)unused;
     struct probe probe;
     struct closing closing = CLOSING_INIT;
-    probe_init(&probe);
-    start_closed(&defers, &probe);
-    gate_wait(&probe.deferred);
+    probe_defer_closed(&probe, session, &defers);
     assert_ok(weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = 1000, .closed = closing_done,
                                                         .ctx = &closing)));
     assert_status(weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = 500)), WEIR_CLOSING);
@@ -124,9 +101,7 @@ static void a_later_close_does_not_make_the_drain_longer(void **unused)
     (void)unused;
     struct probe probe;
     struct closing closing = CLOSING_INIT;
-    probe_init(&probe);
-    start_closed(&defers, &probe);
-    gate_wait(&probe.deferred);
+    probe_defer_closed(&probe, session, &defers);
     assert_ok(weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = 1000, .closed = closing_done,
                                                         .ctx = &closing)));
     assert_status(weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = 5000)), WEIR_CLOSING);

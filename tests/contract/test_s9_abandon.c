@@ -8,25 +8,7 @@
 #include <stdatomic.h>
 #include <cmocka.h>
 
-#include "tests/support/session_fixture.h"
-
-static struct stepped_clock clock_of_test;
-
-static int setup_stepped(void **unused)
-{
-    (void)unused;
-    seen_forget();
-    app = app_open_stepped(&clock_of_test, test_workers());
-    session = session_open_with(app, NULL);
-    return 0;
-}
-
-#define TEST_STEPPED(name) cmocka_unit_test_setup_teardown(name, setup_stepped, teardown)
-
-static void step(int64_t ns)
-{
-    clock_step(&clock_of_test, app, ns);
-}
+#include "tests/support/stepped_fixture.h"
 
 static void close_and_abandon(weir_session s, int64_t grace_ns, struct closing *closing)
 {

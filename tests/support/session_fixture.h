@@ -327,6 +327,43 @@ static inline void probe_release(struct probe *probe)
     probe_wait(probe);
 }
 
+/* Starts an operation that defers; returns when its token is in the probe. */
+static inline weir_op probe_defer(struct probe *probe, const weir_kind *kind)
+{
+    probe_init(probe);
+    weir_op op = start(kind, probe);
+    gate_wait(&probe->deferred);
+    return op;
+}
+
+/* The same; its handle is born closed. */
+static inline void probe_defer_closed(struct probe *probe, weir_session in, const weir_kind *kind)
+{
+    probe_init(probe);
+    assert_ok(weir_op_start(in, kind, probe, NULL, NULL));
+    gate_wait(&probe->deferred);
+}
+
+/* ---- threads that start ---- */
+
+struct starter {
+    weir_session session;
+    _Atomic uint64_t accepted;
+    struct tally starts;
+};
+
+static inline void *start_until_refused(void *arg)
+{
+    struct starter *starter = arg;
+    while (weir_op_start(starter->session, &ends, NULL, NULL, NULL) == WEIR_OK) {
+        starter->accepted++;
+        tally_add(&starter->starts, 1);
+    }
+    return NULL;
+}
+
+/* ---- busy workers ---- */
+
 /* Every worker is inside a job: what is started now waits in its queue. */
 struct busy {
     struct hold holds[64];
