@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// idle.cpp - the event count: a worker that goes to sleep while one submits from outside and one from its own deque
+// idle.cpp - the workers' sleep: one that goes to sleep while one submits from outside and one from its own deque
 //
 // A wake-up that is lost is a worker that sleeps for ever with work in the queue: Relacy reports a deadlock.
 #include "model.h"

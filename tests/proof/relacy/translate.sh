@@ -13,7 +13,7 @@ root=$1 out=$2
 here=$(cd "$(dirname "$0")" && pwd)
 
 rm -rf "$out"
-mkdir -p "$out/core" "$out/workqueue" "$out/session"
+mkdir -p "$out/core/shadow" "$out/workqueue" "$out/session"
 
 translate()                                    # translate FILE [SED-EXPRESSION]
 {
@@ -28,6 +28,9 @@ done
 translate core/asymmetric.h '/^extern /d'     # the model has them
 translate core/slots.h       's/SLOTS_PAGE_CHUNKS = 128/SLOTS_PAGE_CHUNKS = 2/'
 translate core/slots.c       '/memset\(t, 0,/d; s/memory_zalloc\(&t->memory, ([^,]*),.*\);/model_alloc(t, \1);/'
+translate core/event.h       '/^static inline void event_init/,/^}/d; s/uint32_t counter/_Atomic(uint32_t) counter/'
+translate core/event.c       's/const uint32_t \*counter/_Atomic(uint32_t) *counter/'
+translate core/shadow/ck_ec.c
 translate core/idle.c        '/^weir_status idle_init/,$d'
 translate workqueue/ring.h   '/^static inline void ring_init/,/^}/d'
 translate workqueue/inbox.h
