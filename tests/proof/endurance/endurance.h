@@ -31,8 +31,16 @@ extern const weir_kind brief;                      /* posts nothing, ends at onc
 extern const weir_kind patient;                    /* runs until it is cancelled */
 
 void count_closed(const weir_report *report, void *ctx);
-void start_one(weir_session session, const weir_kind *kind);
+bool start_one(weir_session session, const weir_kind *kind);   /* was it accepted? */
 weir_session open_one(weir_app app);
+void wait_for(weir_session session);
+/* Closes it, waits for its end. drain: what was accepted completes; else it is cancelled. */
+void close_one(weir_session session, bool drain);
+
+enum { SESSION_OPS = 200 };
+
+/* The life of one session. drain: each of its operations must complete; else some wait for the cancel. */
+void run_session(weir_app app, bool drain);
 
 /* ---- the process ---- */
 
