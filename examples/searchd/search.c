@@ -107,7 +107,9 @@ void member_post_final(struct member *member, const weir_result *result)
 {
     count_final(member, result);
     member->chunk = NULL;
-    member->status = result->status;
+    /* Work that saw the deadline come has stopped, and says so itself. */
+    bool stopped = result->status == WEIR_CANCELED && result->reason == WEIR_REASON_TIMEOUT;
+    member->status = stopped ? WEIR_TIMED_OUT : result->status;
     (void)weir_op_ack(result->op, result->number);             /* before the letter: that may be the member's end */
     post(member, result);
 }

@@ -204,6 +204,22 @@ static void a_deadline_ends_a_search_whose_client_does_not_read(void **state)
     client_close(&client);
 }
 
+/* The work may run when its time is over, and stops by itself; the answer says the same. */
+static void a_deadline_ends_a_search_whose_client_reads(void **state)
+{
+    (void)state;
+    static struct client client;
+    struct answer answer;
+    client_open(&client, &server);
+    for (int i = 0; i < 20; i++) {
+        client_search(&client, i % 2 == 0 ? "q=.&path=large.txt&deadline_ms=1" : "q=.&path=large.txt&deadline_ms=5");
+        assert_true(client_answer(&client, &answer));
+        assert_non_null(strstr(answer.done, "\"status\":\"timed out\""));
+        assert_true(answer.matches < 200000);
+    }
+    client_close(&client);
+}
+
 static void an_old_client_gets_its_answer_without_chunks(void **state)
 {
     (void)state;
@@ -255,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_half_closed_client_counts_as_gone),
         cmocka_unit_test(delete_cancels_one_search_and_its_answer_says_so),
         cmocka_unit_test(a_deadline_ends_a_search_whose_client_does_not_read),
+        cmocka_unit_test(a_deadline_ends_a_search_whose_client_reads),
         cmocka_unit_test(an_old_client_gets_its_answer_without_chunks),
         cmocka_unit_test(when_descriptors_do_not_suffice_searches_are_refused_in_time),
     };
