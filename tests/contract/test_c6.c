@@ -96,11 +96,11 @@ static uint64_t pages_touched_by_a_cancel_of(uint32_t operations)
     protect_all(PROT_NONE);
     weir_status status = weir_session_cancel(in, WEIR_REASON_USER);
     protect_all(PROT_READ | PROT_WRITE);
-    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
     assert_ok(status);
     tally_wait(&seen.finals, operations);        /* all of them */
     hold_end(&hold);
-    app_close(mapped_app);
+    app_close(mapped_app);                       /* now no thread is on its way into the handler */
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
     assert_int_equal(seen.by_status[WEIR_CANCELED], operations);
     assert_int_equal(seen.works, 0);
     seen_forget();
