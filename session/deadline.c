@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* deadline.c - an operation's deadline: an internal timer that cancels it with reason TIMEOUT (C5)
+/* deadline.c - an operation's own deadline: an internal timer that cancels it with reason TIMEOUT (C5)
  *
  * The timer is part of a record of its own (extra.h), and may fire when the operation is over, as a cancel of a stale
  * handle. It is armed before the operation is published, since afterwards that may be over at any moment.
@@ -24,6 +24,7 @@
  *
  * Rejected: the kernel's coarse clock for the stamps: it is behind by up to 4 ms, and the deadline would be early.
  */
+#include "session/expiry.h"
 #include "session/look.h"
 #include "workqueue/app.h"
 
@@ -70,6 +71,10 @@ static bool goes_on(struct app *app, struct op_extra *extra)
 /* On whichever thread has the timers. */
 void deadline_fire(struct app *app, struct deadline *deadline, weir_status status)
 {
+    if (deadline->item.owner == DEADLINE_GROUP) {
+        expiry_fire(sessions_of(app), (struct expiry *)deadline, status);                /* its first member */
+        return;
+    }
     struct op_extra *extra = (struct op_extra *)deadline;      /* its first member */
     if (status == WEIR_OK && (extra->has & EXTRA_IDLE) != 0 && goes_on(app, extra))
         return;

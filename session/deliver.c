@@ -40,8 +40,8 @@ struct op_stream *stream_of(const struct memory *memory, struct op *op, struct o
 
 void op_free_rest(struct sessions *all, struct op *op, struct op_cold *cold)
 {
-    if (op->extra != NULL)
-        extra_free(all, op->extra);
+    if (op_extra(op) != NULL)
+        extra_free(all, op_extra(op));
     if ((traits_of(op) & OP_STREAMS) == 0)
         return;
     memory_free(&all->app->memory, cold_stream(cold), stream_bytes(traits_of(op) & OP_WINDOW));
@@ -249,8 +249,8 @@ static void deliver_final(struct delivery *d)
 {
     weir_result on_stack, *r;
     bool acks_later = op_acks_later(d->word, d->traits), pull = op_has(d->word, OP_PULL);
-    if (d->op->extra != NULL)
-        extra_over(d->c->session->all, d->op->extra);
+    if (op_extra(d->op) != NULL)
+        extra_over(d->c->session->all, op_extra(d->op));
     /* what outlives the callback lies in the stream, which such an operation has from its start */
     r = fill(d, pull ? &cold_stream(d->cold)->final : acks_later ? &cold_stream(d->cold)->result : &on_stack);
     fill_outcome(d, r);

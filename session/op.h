@@ -55,7 +55,7 @@ struct op {
     _Atomic(const void *) site;                                /* S, A: where it was started */
     _Atomic uint32_t epoch;                                    /* S, A: cancel_now() before it was accepted */
     _Atomic uint32_t traits;                                   /* S, A: enum op_traits */
-    struct op_extra *extra;                                    /* S: deadline, foreign queue; NULL for most */
+    _Atomic uint64_t beside;                                   /* S, A: op_extra, or op_deadline; 0 for most */
     _Atomic uint32_t started_ms;                               /* S, A: clock_coarse_ms, for reports */
     _Atomic uint32_t cancelled_at;                             /* A: written before T4, for statistics: stats.h */
 };
@@ -72,6 +72,30 @@ struct op_cold {
 };
 static_assert(sizeof(struct op_cold) == 56, "an operation takes 128 bytes, its share of a group's maps included");
 static_assert(sizeof(void *) <= sizeof(uint64_t) && sizeof(size_t) <= sizeof(uint64_t), "a detail fits");
+
+/* What is beside the rows: a record (extra.h), whose address is even; or the deadline that the session gave, times two,
+ * plus one (expiry.h). */
+static inline uint64_t op_beside_extra(const struct op_extra *extra) { return (uint64_t)(uintptr_t)extra; }
+
+/* One that is a hundred years off is none. */
+static inline uint64_t op_beside_deadline(int64_t deadline)
+{
+    return deadline < INT64_MAX / 2 ? (uint64_t)deadline << 1 | 1 : 0;
+}
+
+/* NULL: it has none. */
+static inline struct op_extra *op_extra(const struct op *op)
+{
+    uint64_t beside = atomic_load_explicit(&op->beside, memory_order_relaxed);          /* E1 */
+    return (beside & 1) != 0 ? NULL : (struct op_extra *)(uintptr_t)beside;
+}
+
+/* WEIR_FOREVER: the session gave it none. */
+static inline int64_t op_deadline(const struct op *op)
+{
+    uint64_t beside = atomic_load_explicit(&op->beside, memory_order_relaxed);          /* T1, or see expiry.h */
+    return (beside & 1) != 0 ? (int64_t)beside >> 1 : WEIR_FOREVER;
+}
 
 /* relaxed: written before T1, and by who may write the cold row, who then takes a step */
 static inline uint32_t traits_of(const struct op *op)

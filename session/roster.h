@@ -62,6 +62,7 @@ enum {
 enum roster_map { ROSTER_READY, ROSTER_FREE, ROSTER_MAPS };
 
 struct roster;
+struct expiry;
 
 /* The hot row of a group's slot 0. A: atomic, B: written when the block is settled, atomic for late markers. */
 struct group {
@@ -75,13 +76,19 @@ struct group {
 };
 static_assert(sizeof(struct group) == CACHE_LINE, "a group's own words share one line, the size of a row");
 
-/* The cold row of a block's first slot. */
+/* In the cold row of a block's first slot. */
 struct block {
     _Atomic uint64_t summary[ROSTER_MAPS];                     /* A */
     _Atomic uint32_t orphans;                                  /* A: groups with zombies, after roster_fini; plus it */
     uint32_t groups;                                           /* I: from A1 on */
 };
-static_assert(sizeof(struct block) <= sizeof(struct op_cold), "it lies in a slot's cold row");
+
+/* The cold row of a group's slot 0. */
+struct group_cold {
+    struct block block;                                        /* of a block's first group */
+    _Atomic(struct expiry *) expiry;                           /* A: expiry.c; NULL: no start has needed it so far */
+};
+static_assert(sizeof(struct group_cold) <= sizeof(struct op_cold), "it lies in a slot's cold row");
 
 /* What a roster with more than 8 blocks, twelve thousand operations, needs besides: 17 KiB. */
 struct roster_more {
@@ -181,6 +188,13 @@ static inline struct op *group_op(struct group *group, uint32_t bit)
 static inline uint32_t place_first(uint64_t place) { return (uint32_t)place & HANDLE_SLOT_MAX; }
 static inline uint32_t place_block(uint64_t place) { return (uint32_t)(place >> 24) & (ROSTER_BLOCKS - 1); }
 static inline uint32_t place_group(uint64_t place) { return (uint32_t)(place >> 36) & (BLOCK_GROUPS_MAX - 1); }
+
+/* The index of its slot 0. Fixed while the group is a session's. */
+static inline uint32_t group_first(struct group *group)
+{
+    uint64_t place = atomic_load_explicit(&group->place, memory_order_relaxed);
+    return place_first(place) + place_group(place) * GROUP_SLOTS;
+}
 
 static inline uint64_t place_make(uint32_t first, uint32_t block, uint32_t group)
 {

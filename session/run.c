@@ -98,7 +98,7 @@ static struct op_foreign *foreign_of(struct op *op, uint32_t traits)
 {
     if ((traits & OP_FOREIGN) == 0)
         return NULL;
-    struct op_foreign *foreign = extra_foreign(op->extra);
+    struct op_foreign *foreign = extra_foreign(op_extra(op));
     /* relaxed: TOKEN is this thread's to set */
     bool deferred = op_has(atomic_load_explicit(&op->slot.word, memory_order_relaxed), OP_TOKEN);
     if (deferred || (traits & OP_AGAIN) != 0)
@@ -134,7 +134,7 @@ void run_elsewhere(struct chunk *c, struct group *group, uint32_t bit, uint64_t 
     struct op_change change;
     if (op_move_at(&op->slot, value, op_claim, 0, &change) != WEIR_OK)
         return;
-    struct op_extra *extra = op->extra;
+    struct op_extra *extra = op_extra(op);
     uint32_t traits = traits_of(op);
     extra_hold(extra);
     (void)take_return(c, group, bit, op_sent, &traits, &change);
@@ -163,7 +163,7 @@ weir_reason weir_task_cancelled(const weir_task *task)
 static void touch(weir_task *task)
 {
     if ((traits_of(task->op) & OP_IDLE) != 0)
-        deadline_touch(task->c->session->all, task->op->extra);
+        deadline_touch(task->c->session->all, op_extra(task->op));
 }
 
 /* The entry is written only if there is room for it; nobody but this thread takes room away. */

@@ -10,6 +10,7 @@
  *   O2 gone          release   the count goes down after the last touch; acquire in above_close
  */
 #include "session/close.h"
+#include "session/expiry.h"
 #include "session/extra.h"
 
 #include "core/verify.h"
@@ -176,6 +177,22 @@ static void close_what_came_late(const struct sessions *all, struct session *s, 
     (void)session_close_as(s, handle, &terms);
 }
 
+/* With a default deadline, also what its groups need for that. */
+static weir_status reserve(struct session *s, uint32_t count)
+{
+    struct roster *roster = &s->normal.roster;
+    weir_status status = roster_reserve(roster, count);
+    if (status != WEIR_OK || s->timeout_ns == WEIR_FOREVER)
+        return status;
+    uint32_t groups = roster_groups(roster);
+    for (uint32_t number = 0; number < groups; number++) {
+        struct group *group = roster_group(roster, number);
+        if (group != NULL && !expiry_need(s->all, group_first(group)))
+            return WEIR_NO_MEMORY;
+    }
+    return WEIR_OK;
+}
+
 static weir_status open_session(struct sessions *all, const weir_session_options *options, weir_session *out)
 {
     struct slots_block block;
@@ -186,7 +203,7 @@ static weir_status open_session(struct sessions *all, const weir_session_options
         goto fail_count;
     struct session *s = (struct session *)slots_at(&all->table, block.first);
     fill(s, all, block.first, options);
-    if (options->reserve != 0 && (status = roster_reserve(&s->normal.roster, options->reserve)) != WEIR_OK)
+    if (options->reserve != 0 && (status = reserve(s, options->reserve)) != WEIR_OK)
         goto fail_slot;
     if (options->parent.bits != 0 && (status = child_enter(s, options->parent.bits)) != WEIR_OK)
         goto fail_slot;
@@ -343,6 +360,7 @@ void above_fini(struct app *app)
     for (uint32_t i = 0; slots_at(&all->table, i) != NULL; i++)
         for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
             destroy_lane(app, (struct session *)slots_at(&all->table, i), lane);
+    expiry_fini(all);
     slots_fini(&all->table);
     slots_fini(&all->ops);
     memory_free(&app->memory, all->accounts, all->accounts_count * sizeof(struct account));

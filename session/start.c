@@ -6,10 +6,12 @@
  *   a record (extra.h)              NO_MEMORY                        extra_unmake
  *   a place in the caller's queue   FULL, CLOSED, STALE, SHUTDOWN    foreign_unreserve
  *   a slot                          NO_MEMORY, LIMIT                 roster_give
+ *   its group's timer (expiry.h)    NO_MEMORY                        (it stays the group's)
  *   a stream, if results are kept   NO_MEMORY
  *
  * Nothing of this is seen by anybody before T1, and nothing after T1 can fail.
  */
+#include "session/expiry.h"
 #include "session/foreign.h"
 
 static const weir_op_options defaults = { .size = sizeof(defaults) };
@@ -24,6 +26,7 @@ struct start {
     const weir_op_options *options;
     const void *site;
     int64_t timeout_ns;
+    int64_t given;                                             /* the deadline that the session gives; FOREVER: none */
     uint32_t epoch, lane, traits;
     struct op_extra *extra;                                    /* NULL: it needs none */
     struct group *group;
@@ -58,6 +61,14 @@ static uint32_t traits_from(const weir_kind *kind, bool elsewhere, bool idle)
 
 /* ---- what is taken ---- */
 
+/* By the session's default. */
+static void give_deadline(struct start *st)
+{
+    if (st->timeout_ns != WEIR_FOREVER)
+        st->given = time_add(clock_now(&st->all->app->clock), st->timeout_ns);
+    st->timeout_ns = WEIR_FOREVER;
+}
+
 /* Where it runs, and how long. */
 static weir_status place(struct start *st)
 {
@@ -65,6 +76,8 @@ static weir_status place(struct start *st)
     st->timeout_ns = st->options->timeout_ns != 0 ? st->options->timeout_ns : st->s->timeout_ns;
     bool idle = st->timeout_ns != WEIR_FOREVER && (st->kind->flags & WEIR_IDLE_TIMEOUT) != 0;
     bool elsewhere = queue.bits != 0 && !queue_is_lane(queue);
+    if (st->options->timeout_ns == 0 && !idle && !elsewhere)   /* else it has a record of its own */
+        give_deadline(st);
     st->traits = traits_from(st->kind, elsewhere, idle);
     st->lane = st->options->lane != WEIR_NORMAL ? st->options->lane
              : (st->kind->flags & WEIR_BLOCKS) != 0 ? WEIR_BLOCKING : WEIR_NORMAL;
@@ -117,7 +130,8 @@ static void fill(struct start *st)
     atomic_store_explicit(&op->traits, st->traits, memory_order_relaxed);
     op->ctx = st->ctx;
     atomic_store_explicit(&op->epoch, st->epoch, memory_order_relaxed);
-    op->extra = st->extra;
+    atomic_store_explicit(&op->beside, st->given != WEIR_FOREVER ? op_beside_deadline(st->given)
+                                                                 : op_beside_extra(st->extra), memory_order_relaxed);
     atomic_store_explicit(&op->site, st->site, memory_order_relaxed);
     atomic_store_explicit(&op->started_ms, clock_coarse_ms(&st->all->app->clock), memory_order_relaxed);
 }
@@ -146,7 +160,7 @@ static weir_status take_slot(struct start *st)
     uint64_t word = atomic_load_explicit(&st->op->slot.word, memory_order_relaxed);     /* ours */
     st->value = handle_make(HANDLE_OP, all->app->place.index, st->index, slot_word_generation(word));
     fill(st);
-    if (take_stream(st))
+    if ((st->given == WEIR_FOREVER || expiry_need(all, st->index)) && take_stream(st))
         return WEIR_OK;
     roster_give(&all->ops, st->group, group_bit(st->index));
     return WEIR_NO_MEMORY;
@@ -184,6 +198,8 @@ static void hand_to_session(struct start *st)
     roster_mark(st->group, group_bit(st->index));                                       /* K3, with the sweep */
     if (st->extra != NULL)
         deadline_published(st->all, st->extra);
+    if (st->given != WEIR_FOREVER)
+        expiry_expect(st->all, st->index, st->given);
     bool swept = cancel_if_swept(st);
     wake(st);
     if (swept)
@@ -241,6 +257,7 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
         .s = ref.session, .all = sessions_of(ref.app.app), .session = session.bits,
         .kind = kind, .ctx = ctx, .options = options,
         .site = __builtin_return_address(0),                   /* S10: where the caller is */
+        .given = WEIR_FOREVER,
         .epoch = cancel_now(&ref.session->cancel),             /* before G1: see session_word.h C6 */
     };
     /* relaxed: fixed from the session's opening on, and if the handle is not this session's, G1 fails */

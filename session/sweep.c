@@ -47,8 +47,8 @@ static void put_plain(struct chunk *c, struct group *group, struct op *op)
     struct op_change change;
     (void)op_move(&op->slot, op_put_final, traits_of(op), &change);
     c->plains++;
-    if (op_phase(change.new) == OP_FREE && op->extra != NULL)
-        extra_free(c->session->all, op->extra);
+    if (op_phase(change.new) == OP_FREE && op_extra(op) != NULL)
+        extra_free(c->session->all, op_extra(op));
     chunk_note(c, group, (uint32_t)(op - group_op(group, 0)), change.old, change.new);
 }
 
@@ -57,7 +57,7 @@ static void put_plain(struct chunk *c, struct group *group, struct op *op)
 static inline bool give_plain(struct chunk *c, struct group *group, struct op *op, uint64_t word)
 {
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1 */
-    struct op_extra *extra = op->extra;
+    struct op_extra *extra = op_extra(op);
     c->plain.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                /* E1 */
     if (extra != NULL)
         extra_over(c->session->all, extra);

@@ -27,7 +27,7 @@ static weir_status write_item(struct op_ref *ref, struct op_stream **stream, voi
         return WEIR_NO_MEMORY;
     window_write(&(*stream)->window, data, size);
     if ((traits_of(ref->op) & OP_IDLE) != 0)
-        deadline_touch(ref->all, ref->op->extra);              /* now: after T7 the operation may be over */
+        deadline_touch(ref->all, op_extra(ref->op));          /* now: after T7 the operation may be over */
     return WEIR_OK;
 }
 

@@ -367,8 +367,8 @@ typedef struct weir_session_options {
  * So there are never more, and a start just after a final may be refused.
  *
  * A reserve is for operations on the normal lane. What few operations need is allocated with each of them all the same:
- * a deadline, a queue of the caller's, and, at the start, the window of those that are fetched or acknowledged by
- * number (of others with the first post). */
+ * a deadline of its own, a queue of the caller's, and, at the start, the window of those that are fetched or
+ * acknowledged by number (of others with the first post). */
 
 /**
  * weir_session_open - a scope for operations
