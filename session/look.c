@@ -153,10 +153,32 @@ bool look_wants_more(struct group *group, uint64_t bits)
     return false;
 }
 
+/* Is something marked in a group of another block? */
+static bool other_blocks_are_ready(struct roster *r, uint32_t block)
+{
+    uint32_t words = (roster_groups(r) / BLOCK_GROUPS_MAX + 63) / 64;
+    for (uint32_t word = 0; word < words; word++) {
+        struct roster_more *more = word == 0 ? NULL : atomic_load_explicit(&r->more, memory_order_acquire);  /* A2 */
+        uint64_t top = map_look(more == NULL ? &r->top[ROSTER_READY] : &more->top[ROSTER_READY][word]);
+        if ((word == block / 64 ? top & ~(UINT64_C(1) << (block % 64)) : top) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* The same for any other group; a hint, as all marks are. */
+static bool others_are_ready(struct chunk *c, struct roster *r, struct group *group)
+{
+    uint64_t place = atomic_load_explicit(&group->place, memory_order_relaxed);         /* fixed while inside */
+    struct block *block = slots_cold(c->ops, place_first(place));
+    uint64_t summary = map_look(&block->summary[ROSTER_READY]);
+    return (summary & ~(UINT64_C(1) << place_group(place))) != 0 || other_blocks_are_ready(r, place_block(place));
+}
+
 static void look_at_group(struct chunk *c, struct session_lane *lane, struct group *group)
 {
     uint64_t bits = map_look(&group->leaf[ROSTER_READY]);
-    if ((bits & (bits - 1)) != 0)
+    if ((bits & (bits - 1)) != 0 || others_are_ready(c, &lane->roster, group))
         wake_another(c, lane);                                 /* the rest is not held hostage by the first */
     for (uint64_t rest = bits; rest != 0 && c->session != NULL; rest &= rest - 1)
         look_at(c, group, (uint32_t)__builtin_ctzll(rest));
