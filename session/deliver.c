@@ -256,7 +256,7 @@ static void deliver_final(struct delivery *d)
     fill_outcome(d, r);
     fill_counts(d, r);
     count_finals(d->c, r->status, op_phase(d->word) == OP_ABANDONED || (d->traits & OP_ANSWERED) == 0, 1);
-    if (acks_later)
+    if ((d->traits & OP_MANUAL) != 0)                          /* also of an abandoned one: who acknowledges is late */
         ack_give(&d->cold->ack, r->number);
     if (d->kind->on_result != NULL)
         d->kind->on_result(r, d->op->ctx);

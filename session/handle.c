@@ -118,6 +118,15 @@ weir_status weir_op_close(weir_op op)
     return status == WEIR_STALE ? registry_misuse(op.bits, status) : status;           /* it was closed before */
 }
 
+/* A number below the one that was given last, and never acknowledged by one: a cancel has discarded it, or an abandon
+ * has acknowledged it, after which nothing is UNACKED. */
+static bool is_acked_by_abandon(const struct op_ref *ref, const struct ack *ack, uint64_t number)
+{
+    uint64_t word = atomic_load_explicit(&ref->op->slot.word, memory_order_acquire);    /* T16 */
+    return (int32_t)((uint32_t)number - atomic_load_explicit(&ack->delivered, memory_order_relaxed)) < 0
+        && op_phase(word) >= OP_ABANDONED && !op_has(word, OP_UNACKED);                 /* relaxed: N3 was before */
+}
+
 weir_status weir_op_ack(weir_op op, uint64_t number)
 {
     struct op_ref ref;
@@ -132,6 +141,9 @@ weir_status weir_op_ack(weir_op op, uint64_t number)
         status = WEIR_INVALID;
     else
         status = ack_win(&cold->ack, op.bits, number);
+    if (status == WEIR_INVALID && (traits_of(ref.op) & OP_MANUAL) != 0
+        && is_acked_by_abandon(&ref, &cold->ack, number))
+        status = WEIR_STALE;
     struct op_change change;
     if (status == WEIR_OK)                                     /* the number is ours: tell the word */
         status = op_move_at(&ref.op->slot, op.bits, op_ack, traits_of(ref.op), &change);
@@ -151,9 +163,11 @@ weir_status weir_op_session(weir_op op, weir_session *out)
     weir_status status = op_find(op.bits, HANDLE_OP, &ref);
     if (status != WEIR_OK)
         return status;
-    /* acquire, both: if the word still matches afterwards, what was read is this life's */
+    /* acquire, both: if the word still matches afterwards, what was read is this life's. One that is out keeps its slot
+     * if it was abandoned, and may have outlived its session */
     uint64_t session = atomic_load_explicit(&ref.group->session, memory_order_acquire);
-    if (slot_word_matches(atomic_load_explicit(&ref.op->slot.word, memory_order_acquire), op.bits))
+    uint64_t word = atomic_load_explicit(&ref.op->slot.word, memory_order_acquire);
+    if (slot_word_matches(word, op.bits) && !op_is_out(word) && session != 0)
         out->bits = session;
     else
         status = WEIR_STALE;
