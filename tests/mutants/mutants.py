@@ -23,7 +23,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from explorer import FEW, STALER, Explorer, run
+from explorer import FEW, STALER, Explorer, run, seconds_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORK = os.path.join(ROOT, "build", "mutants")
@@ -32,6 +32,7 @@ OUT = os.path.join(WORK, "out")
 TABLE = os.path.join(ROOT, "docs", "mutants.md")
 PATCHES = os.path.join(ROOT, "tests", "mutants", "patches")
 NO_REASON = "survives, and nobody has said why"
+SCENES_MAX = 12                  # of those that come by an order's place; the likeliest
 SEARCHED = "survives {} scenarios, {} of them searched in full, and nobody has said why"
 UNREACHED = "survives, because no scenario comes there"
 UNTRIED = "not tried yet"
@@ -260,7 +261,7 @@ def scenarios_to_try(explorer, mutant, last):
         yield last, 0.5, FEW
         yield last, 1.0, ()
     for share, bounds in ((0.15, FEW), (0.4, ())):
-        for program in programs_for(mutant, last):
+        for program in [p for p in programs_for(mutant, last) if p in explorer.programs]:
             must_build(explorer, program)
             for scenario in explorer.list(program):
                 if (program, scenario) != last:
@@ -274,10 +275,10 @@ def search_for(explorer, mutant, row, seconds):
     for (program, scenario), share, bounds in scenarios_to_try(explorer, mutant, last):
         if left < 0.5:
             break
-        began = time.monotonic()
-        if explorer.search(program, scenario, min(left, seconds * share), bounds)[1]:
+        text, killed = explorer.search(program, scenario, min(left, seconds * share), bounds)
+        if killed:
             return f"killed: {program} {scenario}"
-        left -= time.monotonic() - began
+        left -= seconds_of(text)
     return NO_REASON
 
 
@@ -296,8 +297,8 @@ def in_turn(explorer, mutant, last):
     def when(found):
         program, scenario, row = found
         rank = programs.index(program) if program in programs else len(programs)
-        return (program, scenario) != last, rank, row["own"]["seconds"]
-    return sorted(explorer.who_comes_by(mutant["place"]), key=when)
+        return (program, scenario) != last, rank, row["seconds"]
+    return sorted(explorer.who_comes_by(mutant["place"]), key=when)[:SCENES_MAX]
 
 
 def try_order(explorer, mutant, row, seconds):
@@ -307,13 +308,12 @@ def try_order(explorer, mutant, row, seconds):
         for program, scenario, _ in turn:
             if left <= 0:
                 return SEARCHED.format(len(turn), full)
-            began = time.monotonic()
             weaker = explorer.weakened(program, mutant["place"], mutant["which"], mutant["change"][1])
             text, killed = explorer.search(program, scenario, min(left, seconds * share), (*bounds, *weaker))
             if killed:
                 return f"killed: {program} {scenario}"
             full += bounds == () and " runs all " in text
-            left -= time.monotonic() - began
+            left -= seconds_of(text)
     return SEARCHED.format(len(turn), full) if turn else UNREACHED
 
 
@@ -322,6 +322,8 @@ def choose(mutants, rows, options):
     if options.patches:
         chosen = [m for m in chosen if m["patch"]]
     if options.untried:
+        chosen = [m for m in chosen if rows.get(m["id"], UNTRIED) == UNTRIED]
+    if options.open:
         chosen = [m for m in chosen if is_open(rows.get(m["id"], UNTRIED))]
     return chosen[:options.limit] if options.limit else chosen
 
@@ -369,7 +371,7 @@ class Trial:
 def prepare(options):
     """The programs as they are, and what their scenarios do."""
     make_tree()
-    explorer = Explorer(OUT, TREE)
+    explorer = Explorer(OUT, TREE, options.programs)
     good, log = explorer.build(explorer.programs)
     if not good:
         sys.exit(log[-3000:])
@@ -382,7 +384,9 @@ def main():
     parser.add_argument("--check", action="store_true", help="only whether docs/mutants.md has them all")
     parser.add_argument("--only", help="those whose name this regular expression finds")
     parser.add_argument("--patches", action="store_true", help="only the patches")
-    parser.add_argument("--untried", action="store_true", help="only those without a result, or a reason")
+    parser.add_argument("--untried", action="store_true", help="only those without a result")
+    parser.add_argument("--open", action="store_true", help="only those without a result, or a reason")
+    parser.add_argument("--programs", default="", help="only scenarios of the programs that this finds")
     parser.add_argument("--limit", type=int, default=0, help="so many at most")
     parser.add_argument("--seconds", type=float, default=20, help="of searching for each (20)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="searches at a time")

@@ -98,6 +98,7 @@ typedef struct explore_options {
     explore_mode mode;
     bool no_reduction;       /* DFS: every schedule, also those that differ in nothing that matters */
     double seconds;          /* 0: the scenario's */
+    bool processor_time;     /* they are this process's own: what others do on the machine costs nothing */
     uint64_t executions_max; /* 0: no limit */
     uint64_t seed;
     int depth; /* PCT: number of priority changes; 0: 3 */

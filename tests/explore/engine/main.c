@@ -119,6 +119,7 @@ static void print_help(const char *program)
            "  --seconds S  --executions N  --seed N  --depth D\n"
            "  --preemptions N  --stale N  --faults N  --early N  --spurious N  --reuse N  --spin N\n"
            "  --no-reduction         dfs: every schedule\n"
+           "  --processor-time       that the process has used, not the clock's\n"
            "  --sites                also the atomic accesses met, see sites.c\n"
            "  --weaken W:ORDER:SITE,...  another order there\n",
            program);
@@ -151,6 +152,8 @@ static int parse_one(struct arguments *a, const char *option, const char *value)
         return a->list = true, 1;
     if (strcmp(option, "--no-reduction") == 0)
         return a->options.no_reduction = true, 1;
+    if (strcmp(option, "--processor-time") == 0)
+        return a->options.processor_time = true, 1;
     if (strcmp(option, "--sites") == 0)
         return sites_record(), 1;
     if (value == NULL)

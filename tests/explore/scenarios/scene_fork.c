@@ -4,8 +4,8 @@
  * What a child writes is plain, and the join's caller reads it and then writes the child's memory: so a join that
  * returns too early, and a thief that touches the child after it is done, are races.
  *
- * The joiner sleeps after LOOKS_BEFORE_SLEEP looks; built with 2 instead of 256, the search sees that, too. "kills"
- * names mutants that it was tried with, in that way, and finds. */
+ * The joiner sleeps after LOOKS_BEFORE_SLEEP looks, which one scenario waits for; built with 2 instead of 256, the others
+ * see it, too. "kills" names mutants that they were tried with, in that way, and find. */
 #include <sched.h>
 
 #include "tiny_app.h"
@@ -127,6 +127,31 @@ EXPLORE_SCENARIO(fork_the_joiner_helps_the_thief, .preemptions = 4, .stale_reads
     end();
 }
 
+/* The thief is slow: its child sleeps again and again, and time passes for nobody else while the joiner looks. So the
+ * joiner comes to the end of its looks, says that it waits, and sleeps; the thief wakes it.
+ *
+ * kills: a thief that does not wake the joiner */
+enum { NAPS = 24 };
+
+static void run_slowly(weir_job *child, weir_status status)
+{
+    struct parker parker = { 0 };
+    for (int64_t nap = 1; nap <= NAPS; nap++)
+        (void)parker_park(&parker, (int64_t)2000000000 + nap);
+    run_child(child, status);
+}
+
+EXPLORE_SCENARIO(fork_the_joiner_sleeps_until_the_thief_is_done, .preemptions = 1, .stale_reads = 1)
+{
+    begin();
+    children[0] = (weir_job){ .fn = run_slowly };
+    explore_check(weir_fork(&children[0]) == WEIR_OK);
+    pthread_t thief = start(help_once, 0);
+    join_child(0);
+    pthread_join(thief, NULL);
+    end();
+}
+
 /* ---- roots ---- */
 
 static unsigned root_ran;
@@ -174,5 +199,44 @@ EXPLORE_SCENARIO(fork_root_on_a_guest, .preemptions = 5, .stale_reads = 2)
     explore_check(root_ran == 1);
     pthread_join(thief, NULL);
     explore_check(worker_self() == NULL && atomic_load(&tiny.guests_taken) == 0);
+    tiny_end();
+}
+
+static _Atomic unsigned lent;
+
+static void run_nothing(weir_job *child, weir_status status)
+{
+    (void)child, (void)status;
+}
+
+static void run_lent_root(weir_job *root, weir_status status)
+{
+    static _Thread_local weir_job child;
+    (void)root;
+    explore_check(status == WEIR_OK);
+    child = (weir_job){ .fn = run_nothing };
+    explore_check(weir_fork(&child) == WEIR_OK && weir_join(&child) == WEIR_OK);
+}
+
+static void *lend_if_there_is_room(void *unused)
+{
+    weir_status status = weir_app_run(tiny.handle, run_lent_root, NULL, true);
+    explore_check(status == WEIR_OK || status == WEIR_LIMIT);
+    if (status == WEIR_OK)
+        (void)atomic_fetch_add_explicit(&lent, 1, memory_order_relaxed);
+    return unused;
+}
+
+/* One after the other, or both at once: who gets the other's struct begins with the deque as he left it (A4). */
+EXPLORE_SCENARIO(fork_roots_on_one_guest_after_another, .preemptions = 3, .stale_reads = 1)
+{
+    tiny_begin();
+    tiny.guests_taken = ~UINT32_C(1) & ((1U << APP_GUESTS) - 1);   /* one is left */
+    pthread_t other = start(lend_if_there_is_room, 0);
+    (void)lend_if_there_is_room(NULL);
+    pthread_join(other, NULL);
+    explore_check(atomic_load(&lent) >= 1);
+    explore_observe(atomic_load(&lent));
+    tiny.guests_taken = 0;
     tiny_end();
 }

@@ -75,6 +75,27 @@ EXPLORE_SCENARIO(node_marks_are_seen_or_the_node_is_queued, .preemptions = 4, .s
     }
 }
 
+/* The node is in the queue although nothing is marked, as after a look by the one who was there before. Then the popper
+ * meets the marker at nothing but the node and the maps: one of the two sees the other.
+ *
+ * kills: N1's look acquire, its swap acq_rel; N2 acq_rel */
+EXPLORE_SCENARIO(node_is_queued_for_nothing_while_something_comes, .preemptions = 3, .stale_reads = 2)
+{
+    node_begin(&node, GENERATION);
+    schedule();
+    pthread_t a;
+    explore_check(pthread_create(&a, NULL, marker, NULL) == 0);
+    popper(NULL);
+    pthread_join(a, NULL);
+    explore_check(atomic_load(&in_queue) <= 1);
+    explore_observe(atomic_load(&unseen) * 2 + atomic_load(&in_queue));
+    if (atomic_load(&unseen) != 0) {
+        explore_check(atomic_load(&in_queue) == 1);
+        popper(NULL);
+        explore_check(atomic_load(&unseen) == 0);
+    }
+}
+
 static void *ender(void *unused)
 {
     (void)unused;

@@ -447,3 +447,77 @@ EXPLORE_SCENARIO(queue_with_one_place_refuses_the_second, .preemptions = 4, .sta
     explore_check(runs == 1);
     close_and_end();
 }
+
+/* ---- a lane with a limit ---- */
+
+static void *submit_to_the_lane(void *which)
+{
+    explore_check(weir_job_submit_wait(tiny_lane(), &jobs[(uintptr_t)which], WEIR_FOREVER) == WEIR_OK);
+    return NULL;
+}
+
+/* As the queue with one place.
+ *
+ * kills: F1 of the lane, each of the four; no post */
+EXPLORE_SCENARIO(lane_with_one_place_and_a_submitter_who_waits, .preemptions = 3, .stale_reads = 1)
+{
+    tiny.options.lane_limit = 1;
+    begin(NULL);
+    submit_to_the_lane((void *)0);
+    pthread_t first = start(submit_to_the_lane, 1);
+    be_worker(0);
+    explore_check(work_once());
+    worker_current = NULL;
+    pthread_join(first, NULL);
+    work_off();
+    explore_check(runs == 2);
+    close_and_end();
+}
+
+static void *submit_to_the_lane_if_there_is_room(void *which)
+{
+    last_submit = weir_job_submit(tiny_lane(), &jobs[(uintptr_t)which]);
+    return NULL;
+}
+
+EXPLORE_SCENARIO(lane_with_one_place_refuses_the_second, .preemptions = 4, .stale_reads = 1)
+{
+    tiny.options.lane_limit = 1;
+    begin(NULL);
+    pthread_t first = start(submit_to_the_lane_if_there_is_room, 0);
+    weir_status mine = weir_job_submit(tiny_lane(), &jobs[1]);
+    pthread_join(first, NULL);
+    explore_check((mine == WEIR_OK) + (last_submit == WEIR_OK) == 1);
+    work_off();
+    explore_check(runs == 1);
+    close_and_end();
+}
+
+/* ---- a deferred job's memory is used again when its deferral is over (R2) ---- */
+
+static bool submitted_again;
+
+static void *look_whether_it_is_over(void *unused)
+{
+    weir_status status = weir_job_submit(queue, &jobs[0]);
+    explore_check(status == WEIR_OK || status == WEIR_BUSY);
+    submitted_again = status == WEIR_OK;
+    return unused;
+}
+
+/* kills: the look of who submits it again relaxed */
+EXPLORE_SCENARIO(reply_then_the_job_is_submitted_again, .preemptions = 3, .stale_reads = 1)
+{
+    defer_first();
+    jobs[0].fn = run;
+    pthread_t first = start(reply, 0), second = start(look_whether_it_is_over, 0);
+    be_worker(0);
+    work(1);
+    worker_current = NULL;
+    pthread_join(first, NULL);
+    pthread_join(second, NULL);
+    work_off();
+    explore_check(replied == WEIR_OK && runs == 2U + submitted_again);
+    explore_observe(submitted_again);
+    close_and_end();
+}

@@ -90,6 +90,105 @@ EXPLORE_SCENARIO(session_abandon_against_the_close_of_a_handle, .preemptions = 2
     end_app();
 }
 
+/* What is BUSY meanwhile is abandoned by who ends that (X2): here a token's completion. */
+static weir_token token;
+static weir_status completed;
+
+static weir_status defer(weir_task *task, void *ctx)
+{
+    struct told *t = ctx;
+    t->runs++;
+    return weir_task_defer(task, &token);
+}
+
+static const weir_kind abandoned_token_kind = {
+    .size = sizeof(weir_kind), .work = defer, .on_result = take_any_final, .gone = take_gone_late,
+};
+
+static void *complete(void *unused)
+{
+    completed = weir_token_complete(token, WEIR_LIMIT, NULL, 0);
+    explore_check(completed == WEIR_OK || completed == WEIR_CANCELED || completed == WEIR_STALE);
+    return unused;
+}
+
+static void end_abandoned(void)
+{
+    finish();
+    explore_check(closes == 1 && told[0].finals == 1 && told[0].gones == 1);
+    end_app();
+}
+
+EXPLORE_SCENARIO(session_abandon_against_a_token, .preemptions = 2)
+{
+    begin_session();
+    start_op(0, &abandoned_token_kind);
+    finish();
+    pthread_t completer = start(complete, 0);
+    explore_check(close_and_abandon() == WEIR_OK);
+    finish();
+    pthread_join(completer, NULL);
+    explore_check(completed != WEIR_OK || told[0].status == WEIR_LIMIT);
+    explore_observe((uint64_t)completed * 64 + (uint64_t)told[0].status);
+    end_abandoned();
+}
+
+/* The same with a callback that is at an item, and an item that nobody has taken. */
+static weir_status post_two(weir_task *task, void *ctx)
+{
+    struct told *t = ctx;
+    t->runs++;
+    weir_status posted = post(task, 0);
+    return posted == WEIR_OK ? post(task, 1) : posted;
+}
+
+static void take_item_or_final(const weir_result *r, void *ctx)
+{
+    if (!r->more)
+        take_any_final(r, ctx);
+}
+
+static const weir_kind abandoned_stream_kind = {
+    .size = sizeof(weir_kind), .work = post_two, .on_result = take_item_or_final, .gone = take_gone_late,
+    .drop = take_drop, .window = 2, .flags = WEIR_MANUAL_ACK,
+};
+
+EXPLORE_SCENARIO(session_abandon_against_a_result, .preemptions = 2)
+{
+    begin_session();
+    start_op(0, &abandoned_stream_kind);
+    pthread_t worker = start(worker_thread, 2);
+    explore_check(close_and_abandon() == WEIR_OK);
+    finish();
+    pthread_join(worker, NULL);
+    explore_observe((uint64_t)told[0].status * 8 + drops[0] * 2 + drops[1]);
+    end_abandoned();
+    explore_check(drops[0] + drops[1] == 2 * told[0].runs || told[0].status != WEIR_OK);
+}
+
+/* A start that entered before the close: its handle is nobody's to close by then but the walk's, or theirs who deliver
+ * its final (K3). */
+static void *start_first(void *unused)
+{
+    started[0] = weir_op_start(session, &abandoned_kind, &told[0], NULL, &op[0]);
+    explore_check(started[0] == WEIR_OK || started[0] == WEIR_CLOSED || started[0] == WEIR_STALE);
+    return unused;
+}
+
+EXPLORE_SCENARIO(session_abandon_against_a_start_with_a_handle, .preemptions = 2, .stale_reads = 1)
+{
+    begin_session();
+    pthread_t starter = start(start_first, 0);
+    explore_check(close_and_abandon() == WEIR_OK);
+    finish();
+    pthread_join(starter, NULL);
+    finish();
+    explore_check(closes == 1);
+    check_op(0);
+    explore_observe((uint64_t)started[0] * 64 + (uint64_t)told[0].status);
+    end_app();
+}
+
 /* ---- who waits helps (R5) ---- */
 
 static weir_status close_and_lend(void)

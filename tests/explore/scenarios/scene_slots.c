@@ -120,8 +120,8 @@ EXPLORE_SCENARIO(slots_three_threads_want_two_slots, .preemptions = 2, .stale_re
 
 /* ---- the first chunk is made by one of two, or by both and one gives in ---- */
 
-static struct slots_block first_of[2];
-static weir_status status_of[2];
+static struct slots_block first_of[3];
+static weir_status status_of[3];
 
 static void *take_and_keep(void *which)
 {
@@ -140,6 +140,21 @@ EXPLORE_SCENARIO(slots_two_threads_grow_the_table, .preemptions = 5, .stale_read
     pthread_join(other, NULL);
     explore_check(status_of[0] == WEIR_OK && status_of[1] == WEIR_OK);
     explore_check(first_of[0].first != first_of[1].first);
+    explore_check(slots_count(&table).room == SLOTS_GRANULES);
+    slots_fini(&table);
+}
+
+/* One makes it, the other finds it there and counts it, the third takes what was counted: the pointer must have come
+ * with the count. Kills: what grow has of another's pointer relaxed, found or failed on. */
+EXPLORE_SCENARIO(slots_two_threads_grow_the_table_for_a_third, .preemptions = 3, .stale_reads = 1)
+{
+    explore_check(open_table(3) == WEIR_OK);
+    pthread_t one = start(take_and_keep, 1), two = start(take_and_keep, 2);
+    take_and_keep((void *)0);
+    pthread_join(one, NULL);
+    pthread_join(two, NULL);
+    for (int i = 0; i < 3; i++)
+        explore_check(status_of[i] == WEIR_OK);
     explore_check(slots_count(&table).room == SLOTS_GRANULES);
     slots_fini(&table);
 }
