@@ -62,7 +62,7 @@ weir_status child_enter(struct session *s, uint64_t handle)
     if (parent == NULL)
         return WEIR_STALE;
     atomic_store_explicit(&parent->has_children, 1, memory_order_relaxed);  /* G1 releases it; in vain if that fails */
-    weir_status status = session_enter(&parent->slot, handle, 2, SESSION_LIVE_MAX);
+    weir_status status = session_enter(&parent->slot, handle, 2);
     if (status != WEIR_OK)
         return status;
     session_fold(parent);

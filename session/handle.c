@@ -45,8 +45,11 @@ void op_follow(struct op_ref *ref, const struct op_change *change)
         op_give_slot(ref->all, ref->group, bit, change->new);
     if (op_has(change->old & ~change->new, OP_HOLD))
         abandon_again(ref, handle);
-    if ((duties & OP_LEAVE) != 0)
-        session_out(session_at(ref->all, handle), 1);
+    if ((duties & OP_LEAVE) != 0) {
+        struct session *s = session_at(ref->all, handle);
+        session_give_places(s, 1);
+        session_out(s, 1);
+    }
 }
 
 /* A newer epoch: the reason goes into the word first (C6). Late or wrong, it finds another generation. */

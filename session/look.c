@@ -64,7 +64,10 @@ void chunk_note(struct chunk *c, struct group *group, uint32_t bit, uint64_t old
     uint32_t duties = op_duties(old, new);
     if ((duties & OP_WAKE) != 0)
         event_post(&group->pulled);
-    c->left += (duties & OP_LEAVE) != 0;
+    if ((duties & OP_LEAVE) != 0) {
+        c->left++;
+        session_give_places(c->session, 1);
+    }
     if (op_is_over(new) && !op_is_over(old))
         chunk_count(c, COUNT_ENDED, 1);
     if ((duties & OP_FREED) == 0) {

@@ -127,8 +127,8 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     s->name = options->name;
     atomic_store_explicit(&s->opened_ms, clock_coarse_ms(&all->app->clock), memory_order_relaxed); /* as the rest */
     s->timeout_ns = options->timeout_ns != 0 ? options->timeout_ns : WEIR_FOREVER;
-    uint32_t live_max = options->live_max != 0 ? options->live_max : SESSION_LIVE_MAX;
-    atomic_store_explicit(&s->live_max, live_max, memory_order_relaxed);
+    s->live_max = options->live_max;
+    weir_assert(atomic_load_explicit(&s->live, memory_order_relaxed) == 0);
     s->closed = NULL;
     s->counts = (struct counts){ 0 };
     latency_begin(s);

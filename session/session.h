@@ -54,7 +54,8 @@ struct session {
     int64_t timeout_ns;                                        /* I: of operations that have none of their own */
     uint32_t index;                                            /* I */
     _Atomic uint32_t abandons;                                 /* A: 1 once grace is over (abandon.c) */
-    _Atomic uint32_t live_max;                                 /* I; atomic for calls with an old handle */
+    uint32_t live_max;                                         /* I: 0: no limit of its own (Q4) */
+    _Atomic uint32_t live;                                     /* A: operations, if there is a limit */
     _Atomic uint32_t opened_ms;                                /* I: clock_coarse_ms; atomic as parent_handle */
     _Atomic uint32_t has_children;                             /* A: 1 once one was opened (children.c) */
     _Atomic(struct session *) parent;                          /* I; NULL: none. Atomic for calls with an old handle */
@@ -89,6 +90,28 @@ static inline struct session_lane *session_lane(struct session *s, uint32_t lane
     if (lane == WEIR_NORMAL)
         return &s->normal;
     return atomic_load_explicit(&s->others[lane - 1], memory_order_acquire);            /* O8 */
+}
+
+/* Q4, both by who is inside. Operations are counted apart from LIVE, in which calls and workers that look are as well.
+ * relaxed: a number, nothing is to be seen behind it. */
+static inline bool session_take_place(struct session *s)
+{
+    if (s->live_max == 0)
+        return true;
+    uint32_t live = atomic_load_explicit(&s->live, memory_order_relaxed);
+    do
+        if (live >= s->live_max)
+            return false;
+    while (!atomic_compare_exchange_weak_explicit(&s->live, &live, live + 1, memory_order_relaxed,
+                                                  memory_order_relaxed));
+    return true;
+}
+
+/* They have left, or were not accepted after all. */
+static inline void session_give_places(struct session *s, uint32_t count)
+{
+    if (s->live_max != 0)
+        atomic_fetch_sub_explicit(&s->live, count, memory_order_relaxed);
 }
 
 /* What the control thread is asked to look for. */

@@ -103,12 +103,12 @@ static inline uint64_t session_with_phase(uint64_t w, enum session_phase phase)
     return (w & ~(uint64_t)SESSION_PHASE) | phase;
 }
 
-/* G1. CLOSED; LIMIT: more than live_max would be inside. */
-static inline weir_status session_entered(uint64_t old, uint32_t count, uint32_t live_max, uint64_t *new)
+/* G1. CLOSED; LIMIT: LIVE cannot count so many. */
+static inline weir_status session_entered(uint64_t old, uint32_t count, uint64_t *new)
 {
     if (session_phase(old) != SESSION_OPEN)
         return WEIR_CLOSED;
-    if (count > live_max || session_live(old) > live_max - count)
+    if (session_live(old) > SESSION_LIVE_MAX - count)
         return WEIR_LIMIT;
     *new = old + count * SESSION_LIVE_ONE;
     return WEIR_OK;
@@ -179,14 +179,14 @@ static inline bool session_is_gone(const struct slot *slot, uint64_t handle)
     return !slot_word_matches(atomic_load_explicit(&slot->word, memory_order_acquire), handle);         /* G6, E7 */
 }
 
-/* G1. OK: count operations may be started, each of which leaves once. STALE, CLOSED, LIMIT: nothing was changed. */
-static inline weir_status session_enter(struct slot *slot, uint64_t handle, uint32_t count, uint32_t live_max)
+/* G1. OK: the caller leaves so many times. STALE, CLOSED, LIMIT: nothing was changed. */
+static inline weir_status session_enter(struct slot *slot, uint64_t handle, uint32_t count)
 {
     uint64_t new, old = atomic_load_explicit(&slot->word, memory_order_acquire);       /* G6 of the owner before */
     do {
         if (!slot_word_matches(old, handle))
             return WEIR_STALE;
-        weir_status status = session_entered(old, count, live_max, &new);
+        weir_status status = session_entered(old, count, &new);
         if (status != WEIR_OK)
             return status;
     } while (!session_swap(slot, &old, new));                                          /* G1 */

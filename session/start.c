@@ -2,7 +2,8 @@
 /* start.c - weir_op_start: everything that can fail, then one store that publishes (T1)
  *
  *   what is taken                   refused by                       given back, in reverse, if a later one is refused
- *   a place in the session (G1)     CLOSED, LIMIT, STALE             session_out
+ *   to be inside the session (G1)   CLOSED, STALE                    session_out
+ *   a place, if there is a limit    LIMIT                            session_give_places
  *   a record (extra.h)              NO_MEMORY                        extra_unmake
  *   a place in the caller's queue   FULL, CLOSED, STALE, SHUTDOWN    foreign_unreserve
  *   a slot                          NO_MEMORY, LIMIT                 roster_give
@@ -219,15 +220,24 @@ static void hand_to_queue(struct start *st)
     }
 }
 
-static weir_status start(struct start *st, weir_op *out)
+static weir_status take_all(struct start *st)
 {
     weir_status status = place(st);
     if (status != WEIR_OK || (status = take_record(st)) != WEIR_OK)
         return status;
     status = take_slot(st);
+    if (status != WEIR_OK && st->extra != NULL)
+        give_record(st);
+    return status;
+}
+
+static weir_status start(struct start *st, weir_op *out)
+{
+    if (!session_take_place(st->s))
+        return WEIR_LIMIT;
+    weir_status status = take_all(st);
     if (status != WEIR_OK) {
-        if (st->extra != NULL)
-            give_record(st);
+        session_give_places(st->s, 1);
         return status;
     }
     if (out != NULL)
@@ -260,14 +270,8 @@ weir_status weir_op_start(weir_session session, const weir_kind *kind, void *ctx
         .given = WEIR_FOREVER,
         .epoch = cancel_now(&ref.session->cancel),             /* before G1: see session_word.h C6 */
     };
-    /* relaxed: fixed from the session's opening on, and if the handle is not this session's, G1 fails */
-    uint32_t live_max = atomic_load_explicit(&st.s->live_max, memory_order_relaxed);
-    status = session_enter(&st.s->slot, session.bits, 1, live_max);
-    if (status == WEIR_OK) {
-        status = start(&st, out);
-        if (status != WEIR_OK)
-            session_out(st.s, 1);
-    }
+    if ((status = session_enter(&st.s->slot, session.bits, 1)) == WEIR_OK && (status = start(&st, out)) != WEIR_OK)
+        session_out(st.s, 1);
     if (status != WEIR_OK && status != WEIR_STALE)
         stats_refuse(sessions_of(ref.app.app), st.s, session.bits);
     app_leave(&ref.app);

@@ -168,6 +168,7 @@ static void sweep_live(struct chunk *c, const struct decree *d, struct group *gr
     c->freed |= ended;
     c->plains += count;
     c->left += count;
+    session_give_places(c->session, count);
     chunk_count(c, COUNT_ENDED, count);
 }
 

@@ -362,9 +362,8 @@ typedef struct weir_session_options {
     int64_t timeout_ns;        /* default deadline of its operations; 0: none */
 } weir_session_options;
 
-/* For live_max an operation counts until the worker that has delivered its final is through with its round; whatever
- * else is inside the session at that moment, a worker's look or an inspection, counts as one, too, and so does a child.
- * So there are never more, and a start just after a final may be refused.
+/* For live_max an operation counts until nothing of it is left in the session: its final callback has returned, its
+ * results are acknowledged, its handle is closed. Who was told of the end inside that callback may be a moment early.
  *
  * A reserve is for operations on the normal lane. What few operations need is allocated with each of them all the same:
  * a deadline of its own, a queue of the caller's, and, at the start, the window of those that are fetched or

@@ -11,8 +11,6 @@ static struct slot session;
 static struct session_cancel cancel;
 static const uint64_t handle = UINT64_C(2) << 61 | UINT64_C(1) << 55 | 1;          /* generation 1 */
 
-enum { MANY = 10 };
-
 /* Plain data, on purpose: E7. */
 static int work_of_a, work_of_b;
 static int callback;                                           /* what the winning closer leaves for the completer */
@@ -36,7 +34,7 @@ static void leave(void)
 static void *start_a(void *unused)
 {
     (void)unused;
-    if (session_enter(&session, handle, 1, MANY) == WEIR_OK) {
+    if (session_enter(&session, handle, 1) == WEIR_OK) {
         work_of_a = 1;
         leave();
     }
@@ -46,7 +44,7 @@ static void *start_a(void *unused)
 static void *start_b(void *unused)
 {
     (void)unused;
-    if (session_enter(&session, handle, 1, MANY) == WEIR_OK) {
+    if (session_enter(&session, handle, 1) == WEIR_OK) {
         work_of_b = 1;
         leave();
     }
@@ -123,7 +121,7 @@ static void *start_op(void *unused)
 {
     (void)unused;
     op_epoch = cancel_now(&cancel);
-    if (session_enter(&session, handle, 1, MANY) != WEIR_OK)
+    if (session_enter(&session, handle, 1) != WEIR_OK)
         return NULL;
     op_publish(&op, false, false);
     atomic_fetch_or_explicit(&map, 1, memory_order_acq_rel);                         /* K3, see session_word.h d. */
