@@ -76,7 +76,9 @@ void idle_fini(struct idle *idle, const struct memory *memory);
 /* W2: nobody asleep? Then there is nobody to wake, and this is all that a submit pays. */
 static inline bool idle_is_empty(struct idle *idle)
 {
-    for (uint32_t i = 0; i < idle->words; i++)
+    if (atomic_load_explicit(&idle->sleeping[0], memory_order_seq_cst) != 0)                        /* W2 */
+        return false;
+    for (uint32_t i = 1; i < idle->words; i++)
         if (atomic_load_explicit(&idle->sleeping[i], memory_order_seq_cst) != 0)                   /* W2 */
             return false;
     return true;

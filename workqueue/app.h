@@ -160,19 +160,25 @@ static inline void app_lane_leave(struct app *app, uint32_t lane)
 /* app_push for who is no worker of the lanes, for the blocking lane, and where the deque is full. */
 void app_push_elsewhere(struct app *app, uint32_t lane, struct job *job);
 
+/* The same on a worker of the lanes, to its own deque. False: it is full, or the lane is used for the first time. */
+static inline bool app_push_here(struct worker *self, uint32_t lane, struct job *job)
+{
+    struct app *app = self->app;
+    /* relaxed: only ever grows; who looks for work before sleep looks at every lane */
+    bool used = (atomic_load_explicit(&app->lanes_used, memory_order_relaxed) >> lane & 1) != 0;
+    if (!used || !deque_push(&self->lanes[lane].jobs, job))
+        return false;
+    self->lanes[lane].pushed = true;
+    idle_notify_from_worker(&app->idle);
+    return true;
+}
+
 /* Hands a job to a lane: phase QUEUED or MARKED, or an internal one. Any thread that has entered. */
 static inline void app_push(struct app *app, uint32_t lane, struct job *job)
 {
     struct worker *self = worker_self();
-    /* relaxed: only ever grows; who looks for work before sleep looks at every lane */
-    bool used = (atomic_load_explicit(&app->lanes_used, memory_order_relaxed) >> lane & 1) != 0;
-    if (used && self != NULL && self->app == app && self->kind == WORKER_LANE
-        && deque_push(&self->lanes[lane].jobs, job)) {
-        self->lanes[lane].pushed = true;
-        idle_notify_from_worker(&app->idle);
-    } else {
+    if (self == NULL || self->app != app || self->kind != WORKER_LANE || !app_push_here(self, lane, job))
         app_push_elsewhere(app, lane, job);
-    }
 }
 
 /* A worker struct for the calling thread, which lends itself; NULL: all are taken. */

@@ -101,9 +101,25 @@ struct queue *queue_find(struct app *app, weir_queue handle);
 
 static inline bool queue_is_lane(weir_queue handle) { return handle_slot(handle.bits) <= WEIR_BLOCKING; }
 
+/* The number of the lane that the handle names. Not below LANES: it names none of this application, or the blocking
+ * one. By one subtraction: the handles of lanes are the application's own, of another kind and with slots. */
+static inline uint64_t queue_lane_of(const struct app *app, weir_queue handle)
+{
+    uint64_t first = app->handle.bits + ((uint64_t)(HANDLE_QUEUE - HANDLE_APP) << HANDLE_KIND_SHIFT);
+    uint64_t beyond = handle.bits - first;
+    return beyond >> HANDLE_SLOT_SHIFT | beyond << (64 - HANDLE_SLOT_SHIFT);   /* turned: other bits make it large */
+}
+
 /* queue_reserve and queue_dispatch for queues that are no lanes. */
 weir_status queue_reserve_in_queue(struct app *app, weir_queue handle, struct job *job);
 void queue_dispatch_in_queue(struct app *app, struct job *job);
+
+static inline void queue_fill_in(struct app *app, struct job *job, enum job_kind kind)
+{
+    job->kind = (uint8_t)kind;
+    job->forced = WEIR_OK;
+    job_set_app(job, app->handle.bits);
+}
 
 /* Accepts the job in the queue that the handle names: owner, lane, app and the rest are filled in. The job counts there
  * until its last call. OK; INVALID, STALE, CLOSED, SHUTDOWN, FULL: nothing was changed. */
@@ -124,9 +140,7 @@ static inline weir_status queue_reserve(struct app *app, weir_queue handle, stru
         job->owner = NULL;
         job->lane = (uint8_t)slot;
     }
-    job->kind = (uint8_t)kind;
-    job->forced = WEIR_OK;
-    job_set_app(job, app->handle.bits);
+    queue_fill_in(app, job, kind);
     return WEIR_OK;
 }
 
