@@ -11,7 +11,7 @@ static bool call_push(struct worker *w, struct job *job)
         return false;
     /* relaxed: K1, released by the claim that follows (job.h), which is what a canceller reads */
     atomic_store_explicit(&w->calls[w->depth], job, memory_order_relaxed);
-    w->calls_with_ok &= ~(1U << w->depth++);
+    w->told[w->depth++] = WEIR_CANCELED;                 /* not OK, as long as nothing is claimed */
     return true;
 }
 
@@ -29,12 +29,16 @@ static void call_function(struct job *job, weir_status status)
     worker_call_user(job->fn, job_public(job), status);
 }
 
-static weir_status claim(const struct app *app, struct job *job)
+static bool job_repeats(const struct job *job)
+{
+    return job->kind == JOB_TIMER && timer_is_periodic(job);
+}
+
+static inline weir_status claim(const struct app *app, struct job *job, bool repeats)
 {
     weir_status forced = job->forced;
     bool stopping = atomic_load_explicit(&app->stopping, memory_order_relaxed);    /* a job claimed meanwhile runs */
-    if (forced == WEIR_OK && !stopping && job->kind == JOB_TIMER && timer_is_periodic(job)
-        && job_move(job, JOB_QUEUED, JOB_PERIODIC))
+    if (repeats && forced == WEIR_OK && !stopping && job_move(job, JOB_QUEUED, JOB_PERIODIC))
         return WEIR_OK;
     weir_status status = job_claim(job);
     if (status == WEIR_OK && (forced != WEIR_OK || stopping))
@@ -42,20 +46,25 @@ static weir_status claim(const struct app *app, struct job *job)
     return status;
 }
 
-weir_status worker_call(struct worker *w, struct job *job)
+static inline __attribute__((always_inline)) weir_status claim_and_call(struct worker *w, struct job *job, bool repeats)
 {
-    struct app *app = w->app;
-    bool periodic = job->kind == JOB_TIMER && timer_is_periodic(job);
     bool pushed = call_push(w, job);
     weir_assert(pushed);
     (void)pushed;
-    weir_status status = claim(app, job);
-    w->calls_with_ok |= (status == WEIR_OK ? 1U : 0U) << (w->depth - 1);
+    weir_status status = claim(w->app, job, repeats);
+    w->told[w->depth - 1] = status;
     WEIR_PROBE2(job_run, job, status);
     call_function(job, status);
     call_pop(w);
-    if (periodic && status == WEIR_OK)
-        timers_rearm(&app->timers, job);
+    return status;
+}
+
+weir_status worker_call(struct worker *w, struct job *job)
+{
+    bool repeats = job_repeats(job);
+    weir_status status = claim_and_call(w, job, repeats);
+    if (repeats && status == WEIR_OK)
+        timers_rearm(&w->app->timers, job);
     return status;
 }
 
@@ -86,7 +95,7 @@ bool worker_is_inside(const struct worker *w, const struct job *job)
 bool worker_is_inside_ok(const struct worker *w, const struct job *job)
 {
     uint32_t depth = depth_of(w, job);
-    return depth != 0 && (w->calls_with_ok >> (depth - 1) & 1) != 0;
+    return depth != 0 && w->told[depth - 1] == WEIR_OK;
 }
 
 /* A job counts in a lane until it is picked, in a queue until its call is over; a periodic timer in both until its
@@ -96,7 +105,7 @@ static void run_plain(struct worker *w, struct job *job)
     struct app *app = w->app;
     struct queue *owner = job->owner;
     uint8_t lane = job->lane;
-    bool repeats = job->kind == JOB_TIMER && timer_is_periodic(job);
+    bool repeats = job_repeats(job);
     if (owner == NULL && !repeats)
         app_lane_leave(app, lane);
     if (owner != NULL && queue_is_aborted(app, owner))
@@ -117,7 +126,14 @@ static void run_operation(struct app *app, struct job *job)
     queue_leave(app, owner, 1);
 }
 
-void worker_run(struct worker *w, struct job *job)
+/* Most jobs: one that was submitted to a lane. */
+static void run_in_lane(struct worker *w, struct job *job)
+{
+    app_lane_leave(w->app, job->lane);
+    (void)claim_and_call(w, job, false);
+}
+
+static __attribute__((noinline)) void run_by_kind(struct worker *w, struct job *job)
 {
     switch (job->kind) {
     case JOB_INTERNAL:
@@ -135,4 +151,12 @@ void worker_run(struct worker *w, struct job *job)
     default:
         run_plain(w, job);
     }
+}
+
+void worker_run(struct worker *w, struct job *job)
+{
+    if (job->kind == JOB_PLAIN && job->owner == NULL)
+        run_in_lane(w, job);
+    else
+        run_by_kind(w, job);
 }

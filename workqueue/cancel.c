@@ -18,7 +18,7 @@
  * look on both. The worker's, once per job, is the free half of an asymmetric barrier (K3); the waiter pays for it.
  *
  *      step                    order               partner
- *   K1 calls[] := job          relaxed, released   the acquire of the phase in is_over. By the claim's CAS
+ *   K1 calls[] := job          relaxed, released   the acquire of the phase in is_over. By the claim
  *                              by the claim
  *   K2 calls[] := NULL         release             is_over: what the function did is visible to who waited for it
  *   K3 call_waiters            seq_cst / light     asymmetric.h M1

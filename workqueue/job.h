@@ -19,10 +19,10 @@
  *                         v                  | CANCELED                        v
  *                       MARKED --------------+                               ENDING --> MARKED
  *
- * Exactly once (Q1): OVER is entered by one compare-and-swap, the claim, whose winner calls the function and tells it
- * what the claim saw. Nothing reads or writes the job after that, so a job may be freed or submitted again inside its
- * function. A cancel is a compare-and-swap on the same word: it wins before the claim, or it is too late; there is no
- * third case.
+ * Exactly once (Q1): OVER is entered by one exchange, the claim, by the worker that has the job from its queue; it
+ * calls the function and tells it what the claim met. Nothing reads or writes the job after that, so a job may be freed
+ * or submitted again inside its function. A cancel is a compare-and-swap on the same word: it wins before the claim, or
+ * it is too late; there is no third case.
  *
  *      order       where             why this order is enough
  *      release     submit, arm       J1: who sees the phase sees the fields written before it (owner, lane, app)
@@ -146,12 +146,9 @@ static inline bool job_move(struct job *job, uint32_t from, uint32_t to)
 /* The claim: the one entry into the last call. Returns the status to call the function with. */
 static inline weir_status job_claim(struct job *job)
 {
-    if (job_move(job, JOB_QUEUED, JOB_OVER))
-        return WEIR_OK;
-    bool marked = job_move(job, JOB_MARKED, JOB_OVER);
-    weir_assert(marked);
-    (void)marked;
-    return WEIR_CANCELED;
+    uint32_t old = atomic_exchange_explicit(&job->phase, JOB_OVER, memory_order_acq_rel);         /* J2 */
+    weir_assert(old == JOB_QUEUED || old == JOB_MARKED);
+    return old == JOB_QUEUED ? WEIR_OK : WEIR_CANCELED;
 }
 
 /* A list that was pushed newest first, and is the caller's alone now, turned round. It ends at NULL or at a mark. */

@@ -63,7 +63,7 @@ struct worker {
     uint32_t tick;                                       /* W: picks so far */
     uint32_t random;                                     /* W: where to begin to steal */
     uint32_t depth;                                      /* W: calls that are under way */
-    uint32_t calls_with_ok;                              /* W: bit per depth: the function was told WEIR_OK */
+    weir_status told[WORKER_CALLS_MAX];                  /* W: what the functions of calls were called with */
     int64_t spin_ns;                                     /* W: how long spinning has lately been worth it */
     uint32_t batch;                                      /* W: jobs of the last batch */
     uint32_t singles;                                    /* W: batches of one */
