@@ -49,8 +49,7 @@ weir_status weir_fork(weir_job *public)
         return registry_misuse(0, WEIR_INVALID);
     struct job *child = job_of(public);
     struct worker *w = worker_self();
-    /* relaxed: the caller's own */
-    if (atomic_load_explicit(&child->phase, memory_order_relaxed) != FORK_DONE && reply_check_job(child) != WEIR_OK)
+    if (!job_is_free(child) && reply_check_job(child) != WEIR_OK)
         return WEIR_BUSY;
     child->kind = JOB_FORK;
     child->aux[0] = 0;
@@ -89,6 +88,23 @@ static void help_until_done(struct worker *w, struct job *child)
     }
 }
 
+static void run_at_join(struct job *child)
+{
+    call(child);
+    atomic_store_explicit(&child->phase, FORK_DONE, memory_order_relaxed);         /* seen by this thread only */
+}
+
+/* The joiner has taken that from its own deque, or nothing. */
+static __attribute__((noinline)) void join_otherwise(struct worker *w, struct job *child, struct job *taken)
+{
+    for (; taken != NULL && taken != child; taken = deque_take(&w->forks))
+        fork_run(taken);                                 /* forked later and not joined in order */
+    if (taken == child)
+        run_at_join(child);
+    else
+        help_until_done(w, child);
+}
+
 weir_status weir_join(weir_job *public)
 {
     if (public == NULL || public->fn == NULL)
@@ -99,17 +115,13 @@ weir_status weir_join(weir_job *public)
         return registry_misuse(0, WEIR_INVALID);
     struct worker *w = joiner_of(child);
     weir_verify(w == NULL || w == worker_self(), "join of a job that another thread forked");
-    struct job *job = NULL;
-    if (phase == FORK_OPEN && w != NULL)
-        while ((job = deque_take(&w->forks)) != NULL && job != child)
-            fork_run(job);                               /* forked later and not joined in order */
-    if (phase == FORK_OPEN && (w == NULL || job == child)) {
-        call(child);
-        atomic_store_explicit(&child->phase, FORK_DONE, memory_order_relaxed);     /* seen by this thread only */
+    if (phase == FORK_DONE)
         return WEIR_OK;
-    }
-    if (w != NULL)
-        help_until_done(w, child);
+    struct job *taken = w == NULL ? child : deque_take(&w->forks);
+    if (taken == child)
+        run_at_join(child);
+    else
+        join_otherwise(w, child, taken);
     return WEIR_OK;
 }
 
