@@ -44,7 +44,7 @@ struct worker *app_guest_begin(struct app *app)
         if (free == 0 || worker_host != NULL)
             return NULL;
     } while (!atomic_compare_exchange_weak_explicit(&app->guests_taken, &taken, taken | (free & (0 - free)),
-                                                    memory_order_acquire,                                 /* A4 */
+                                                    memory_order_seq_cst,                             /* A4, A6 */
                                                     memory_order_relaxed));        /* tries again */
     struct worker *guest = &app->guests[__builtin_ctz(free)];
     worker_host = worker_current;                        /* goes back to that afterwards */

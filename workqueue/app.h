@@ -14,6 +14,10 @@
  * own deque before it ends. The control thread ends before the workers are told to.
  *
  * Calls enter by app_enter: on the application's own threads for free, elsewhere by a pin.
+ *
+ *      step                        order     partner
+ *   A6 lane marked, guest inside   seq_cst   app_lanes_in_use, app_guests_inside: who looks for jobs before it sleeps
+ *                                            skips what is not there
  */
 #ifndef WEIR_WORKQUEUE_APP_H
 #define WEIR_WORKQUEUE_APP_H
@@ -138,6 +142,19 @@ static inline bool app_is_stopping(const struct app *app)
     return atomic_load_explicit(&app->stopping, memory_order_acquire);             /* A1 of app.c */
 }
 
+/* The lanes that were ever used, and the guests that are inside: where there can be jobs at all. For who has said that
+ * it will sleep this is as exact as the look at the queues themselves: a lane is marked and a guest is inside (A6)
+ * before a job of theirs is filled in, so what idle.W1 and W2 say of the queue's word holds for this one, too. */
+static inline uint32_t app_lanes_in_use(struct app *app)
+{
+    return atomic_load_explicit(&app->lanes_used, memory_order_seq_cst);                                  /* A6 */
+}
+
+static inline uint32_t app_guests_inside(struct app *app)
+{
+    return atomic_load_explicit(&app->guests_taken, memory_order_seq_cst);                                /* A6 */
+}
+
 /* Hands several jobs, phase QUEUED or MARKED or internal ones, to a lane, with one publication where the queue
  * allows it, and one wake-up. */
 void app_push_list(struct app *app, uint32_t lane, struct job *const *jobs, size_t count);
@@ -164,7 +181,7 @@ void app_push_elsewhere(struct app *app, uint32_t lane, struct job *job);
 static inline bool app_push_here(struct worker *self, uint32_t lane, struct job *job)
 {
     struct app *app = self->app;
-    /* relaxed: only ever grows; who looks for work before sleep looks at every lane */
+    /* relaxed: only ever grows; what was seen here stays before the look who sleeps, by asymmetric.M1 */
     bool used = (atomic_load_explicit(&app->lanes_used, memory_order_relaxed) >> lane & 1) != 0;
     if (!used || !deque_push(&self->lanes[lane].jobs, job))
         return false;

@@ -10,12 +10,12 @@ weir_queue weir_app_queue(weir_app app, uint8_t lane)
     return queue;
 }
 
-/* Whoever looks for work skips lanes that were never used; the look before sleep does not. */
+/* Whoever looks for work skips lanes that were never used, so this comes before the push. seq_cst, both: A6 */
 static void use_lane(struct app *app, uint32_t lane)
 {
-    uint32_t used = atomic_load_explicit(&app->lanes_used, memory_order_relaxed);  /* only ever grows */
+    uint32_t used = atomic_load_explicit(&app->lanes_used, memory_order_seq_cst);                         /* A6 */
     if ((used >> lane & 1) == 0)
-        (void)atomic_fetch_or_explicit(&app->lanes_used, 1U << lane, memory_order_relaxed);  /* likewise */
+        (void)atomic_fetch_or_explicit(&app->lanes_used, 1U << lane, memory_order_seq_cst);               /* A6 */
 }
 
 /* Producers spread over the workers by thread, and stay: their jobs run where their memory is warm. */

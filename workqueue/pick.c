@@ -4,7 +4,7 @@
 
 enum { TAKE_BATCH = 16 };
 enum { GATHER_NS = 400, GATHER_BELOW = 4, GATHER_TRY_EVERY = 16 };  /* see take_gathered */
-enum { RING_EVERY = 4, OVERFLOW_EVERY = 64, LIST_EVERY = 1024 };    /* turns, see take_turn */
+enum { RING_EVERY = 4, OVERFLOW_EVERY = 64, LIST_EVERY = 1024 };    /* turns, see take_turn; each divides the next */
 
 /* ---- what next: own lanes ---- */
 
@@ -54,13 +54,12 @@ static struct job *take_overflow(struct worker *w, uint32_t lane, bool list_firs
 /* Own deque, own ring and the overflow take turns, so neither a flood from outside nor one from inside starves the
  * others. Each lane counts its own turns: by the worker's picks a lane could always come by on the wrong foot. What
  * is in the deque from outside is a batch of the ring's, and waits for no turn of the ring. */
-static struct job *take_turn(struct worker *w, uint32_t lane)
+static __attribute__((noinline)) struct job *take_turn(struct worker *w, uint32_t lane)
 {
     struct lane *own = &w->lanes[lane];
-    uint32_t turn = ++own->turns;
-    if (turn % OVERFLOW_EVERY == 0)
-        return take_overflow(w, lane, turn % LIST_EVERY == 0);
-    if (turn % RING_EVERY != 0 || !own->pushed)
+    if (own->turns % OVERFLOW_EVERY == 0)
+        return take_overflow(w, lane, own->turns % LIST_EVERY == 0);
+    if (!own->pushed)
         return NULL;
     own->pushed = false;
     return ring_looks_empty(&own->ring) ? NULL : ring_pop_one(&own->ring);
@@ -76,7 +75,7 @@ static void let_gather(void)
 /* A worker that is as fast as its producer follows it slot by slot, and each job costs both of them the way of a cache
  * line and back. So after a small batch it lets a few jobs gather before it takes the next: as long as that then is
  * more than one, and now and then to see whether it would be. */
-static struct job *take_gathered(struct worker *w, uint32_t lane)
+static __attribute__((noinline)) struct job *take_gathered(struct worker *w, uint32_t lane)
 {
     bool gathered = w->gathers && w->batch < GATHER_BELOW;
     if (gathered)
@@ -90,10 +89,10 @@ static struct job *take_gathered(struct worker *w, uint32_t lane)
     return job;
 }
 
-static struct job *lane_next(struct worker *w, uint32_t lane)
+static inline struct job *lane_next(struct worker *w, uint32_t lane)
 {
     struct lane *own = &w->lanes[lane];
-    struct job *job = take_turn(w, lane);
+    struct job *job = ++own->turns % RING_EVERY == 0 ? take_turn(w, lane) : NULL;
     if (job == NULL)
         job = deque_steal_oldest(&own->jobs);
     return job != NULL ? job : take_gathered(w, lane);
@@ -101,21 +100,23 @@ static struct job *lane_next(struct worker *w, uint32_t lane)
 
 /* ---- what next: the others' ---- */
 
-static uint32_t next_random(struct worker *w)
+/* Where to begin, below count. */
+static uint32_t next_random(struct worker *w, uint32_t count)
 {
     w->random ^= w->random << 13;
     w->random ^= w->random >> 17;
     w->random ^= w->random << 5;
-    return w->random;
+    return (uint32_t)((uint64_t)w->random * count >> 32);
 }
 
 static struct job *lane_steal(struct worker *w, uint32_t lane)
 {
     struct app *app = w->app;
-    uint32_t start = next_random(w) % app->worker_count;
+    uint32_t at = next_random(w, app->worker_count);
     struct job *job = take_overflow(w, lane, false);
     for (uint32_t i = 0; i < app->worker_count && job == NULL; i++) {
-        struct worker *victim = &app->workers[(start + i) % app->worker_count];
+        struct worker *victim = &app->workers[at];
+        at = at + 1 == app->worker_count ? 0 : at + 1;
         if (victim == w)
             continue;
         job = deque_steal_oldest(&victim->lanes[lane].jobs);
@@ -125,19 +126,28 @@ static struct job *lane_steal(struct worker *w, uint32_t lane)
     return job;
 }
 
+static struct job *guests_fork(struct worker *w)
+{
+    struct job *job = NULL;
+    for (uint32_t taken = app_guests_inside(w->app); taken != 0 && job == NULL; taken &= taken - 1) {
+        struct worker *victim = &w->app->guests[__builtin_ctz(taken)];
+        job = victim == w ? NULL : deque_steal_oldest(&victim->forks);
+    }
+    return job;
+}
+
 struct job *worker_find_fork(struct worker *w)
 {
     struct app *app = w->app;
-    uint32_t all = app->worker_count + APP_GUESTS;
-    uint32_t start = next_random(w) % all;
-    for (uint32_t i = 0; i < all; i++) {
-        uint32_t at = (start + i) % all;
-        struct worker *victim = at < app->worker_count ? &app->workers[at] : &app->guests[at - app->worker_count];
+    uint32_t at = next_random(w, app->worker_count);
+    for (uint32_t i = 0; i < app->worker_count; i++) {
+        struct worker *victim = &app->workers[at];
+        at = at + 1 == app->worker_count ? 0 : at + 1;
         struct job *job = victim == w ? NULL : deque_steal_oldest(&victim->forks);
         if (job != NULL)
             return job;
     }
-    return NULL;
+    return guests_fork(w);
 }
 
 /* ---- what next ---- */
@@ -163,7 +173,7 @@ static struct job *find_own(struct worker *w, uint32_t lanes)
     return NULL;
 }
 
-static struct job *find_elsewhere(struct worker *w, uint32_t lanes)
+static __attribute__((noinline)) struct job *find_elsewhere(struct worker *w, uint32_t lanes)
 {
     struct job *job = worker_find_fork(w);
     for (uint32_t i = 0; i < LANES && job == NULL; i++)
@@ -185,39 +195,49 @@ static struct job *find_for_reserve(struct worker *w, uint32_t lanes)
     return job != NULL ? job : find_elsewhere(w, lanes);
 }
 
+static __attribute__((noinline)) struct job *find_in_lanes(struct worker *w, uint32_t lanes)
+{
+    struct job *job = find_preferred(w, lanes);
+    return job != NULL ? job : find_own(w, lanes);
+}
+
 struct job *worker_find(struct worker *w, uint32_t lanes)
 {
-    struct job *job = NULL;
     w->tick++;
     if (w->kind == WORKER_RESERVE)
         return find_for_reserve(w, lanes);
-    if (lanes != 1U << WEIR_NORMAL)
-        job = find_preferred(w, lanes);
-    if (job == NULL)
-        job = find_own(w, lanes);
+    struct job *job = lanes == 1U << WEIR_NORMAL ? lane_next(w, WEIR_NORMAL) : find_in_lanes(w, lanes);
     return job != NULL ? job : find_elsewhere(w, lanes);
 }
 
 /* ---- is anything left? ---- */
 
-static bool lanes_are_empty(struct worker *owner)
+static bool lane_is_empty(struct app *app, uint32_t lane)
 {
-    for (uint32_t lane = 0; lane < LANES; lane++)
-        if (!deque_is_empty(&owner->lanes[lane].jobs) || !ring_is_empty(&owner->lanes[lane].ring))
+    for (uint32_t i = 0; i < app->worker_count; i++) {
+        struct lane *own = &app->workers[i].lanes[lane];
+        if (!deque_is_empty(&own->jobs) || !ring_is_empty(&own->ring))
+            return false;
+    }
+    return inbox_is_empty(&app->overflow[lane]);
+}
+
+static bool forks_are_empty(struct app *app)
+{
+    for (uint32_t i = 0; i < app->worker_count; i++)
+        if (!deque_is_empty(&app->workers[i].forks))
+            return false;
+    for (uint32_t taken = app_guests_inside(app); taken != 0; taken &= taken - 1)
+        if (!deque_is_empty(&app->guests[__builtin_ctz(taken)].forks))
             return false;
     return true;
 }
 
 bool worker_finds_nothing(struct app *app)
 {
-    for (uint32_t i = 0; i < app->worker_count; i++)
-        if (!deque_is_empty(&app->workers[i].forks) || !lanes_are_empty(&app->workers[i]))
-            return false;
-    for (uint32_t i = 0; i < APP_GUESTS; i++)
-        if (!deque_is_empty(&app->guests[i].forks))
-            return false;
+    uint32_t lanes = app_lanes_in_use(app);
     for (uint32_t lane = 0; lane < LANES; lane++)
-        if (!inbox_is_empty(&app->overflow[lane]))
+        if (lane_is_in(lanes, lane) && !lane_is_empty(app, lane))
             return false;
-    return true;
+    return forks_are_empty(app);
 }

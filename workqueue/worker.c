@@ -17,12 +17,6 @@ _Thread_local struct worker *worker_host;
 
 /* ---- waiting ---- */
 
-/* relaxed: a lane that was just used for the first time is found a pick later; the look before sleep takes them all */
-static uint32_t lanes_in_use(const struct app *app)
-{
-    return atomic_load_explicit(&app->lanes_used, memory_order_relaxed);
-}
-
 /* Rule b of idle.h. */
 static void stop_searching(struct worker *w)
 {
@@ -43,17 +37,19 @@ static void learn_spin(struct worker *w, int64_t gap_ns)
 
 static struct job *spin(struct worker *w)
 {
-    int64_t end = time_add(clock_monotonic(), w->spin_ns);
-    for (uint32_t round = 1; !app_is_stopping(w->app); round++) {
-        struct job *job = worker_find(w, lanes_in_use(w->app));
+    int64_t end = 0;                                     /* the first look comes before the clock: a job may be there */
+    for (uint32_t round = 0; !app_is_stopping(w->app); round++) {
+        struct job *job = worker_find(w, app_lanes_in_use(w->app));
         if (job != NULL)
             return job;
         cpu_relax();
-        if (round % 16 == 0) {
-            if (clock_monotonic() >= end)
-                return NULL;
-            (void)sched_yield();                         /* the producer may need this very processor */
-        }
+        if (round == 0)
+            end = time_add(clock_monotonic(), w->spin_ns);
+        if (round % 16 != 15)
+            continue;
+        if (clock_monotonic() >= end)
+            return NULL;
+        (void)sched_yield();                             /* the producer may need this very processor */
     }
     return NULL;
 }
@@ -61,7 +57,7 @@ static struct job *spin(struct worker *w)
 /* This worker is the searcher; in the end it is not. */
 static struct job *search(struct worker *w)
 {
-    struct job *job = w->app->may_spin ? spin(w) : worker_find(w, LANE_ALL);
+    struct job *job = w->app->may_spin ? spin(w) : worker_find(w, app_lanes_in_use(w->app));
     stop_searching(w);
     return job;
 }
@@ -71,7 +67,7 @@ static struct job *look_again_and_sleep(struct worker *w)
 {
     struct app *app = w->app;
     idle_prepare(&app->idle, w->index);
-    struct job *job = worker_find(w, LANE_ALL);
+    struct job *job = worker_find(w, app_lanes_in_use(app));
     if (job == NULL && !app_is_stopping(app) && worker_finds_nothing(app)) {
         WEIR_PROBE1(worker_park, w->index);
         (void)idle_commit(&app->idle, w->index, WEIR_FOREVER);
@@ -104,7 +100,7 @@ static struct job *wait_for_job(struct worker *w)
 
 static struct job *lane_worker_next(struct worker *w)
 {
-    struct job *job = worker_find(w, lanes_in_use(w->app));
+    struct job *job = worker_find(w, app_lanes_in_use(w->app));
     return job != NULL ? job : wait_for_job(w);
 }
 
