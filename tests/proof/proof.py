@@ -59,7 +59,9 @@ class Job:
 
 
 def run_command(command, limit):
-    """Exit code and output. What it leaves behind in its process group ends with it."""
+    """Exit code and output. It has a process group of its own, so that all of it can be ended."""
+    if not is_program(command[0]) and os.sep in command[0]:
+        return 1, "it is not built\n"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                           start_new_session=True) as process:
         running.add(process)
@@ -67,7 +69,7 @@ def run_command(command, limit):
             text = process.communicate(timeout=limit)[0]
         except subprocess.TimeoutExpired:
             end_group(process)
-            text = process.communicate()[0] + "FAILED: it did not end within %d s\n" % limit
+            text = process.communicate()[0] + "it did not end within %d s\n" % limit
         finally:
             running.discard(process)
     return process.returncode, text
@@ -472,6 +474,7 @@ def main():
     directory = build + "/proof"
     os.makedirs(directory, exist_ok=True)
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))      # run_all() ends what runs
     jobs = make_jobs(build, arguments.deep, arguments.libfuzzer, directory)
     took = run_all(jobs.values(), directory, 86400 if arguments.deep else 3600)
     text = table(make_rows(jobs))
