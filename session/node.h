@@ -9,6 +9,8 @@
  * worker, while the first is still at work.
  *
  *   step         by                order     partner
+ *   N0 begin     who opens the     release   N1: a late marker that finds the slot's next session knows of it what the
+ *                session                     node says, and pushes the node's job
  *   N1 schedule  after map_mark    seq_cst   N2: the mark is made, then the node is looked at; the worker makes it
  *                                            idle, then looks at the maps. At least one sees the other
  *   N2 pop       the job's         seq_cst   N1; N3
@@ -47,10 +49,10 @@ static inline uint64_t node_make(uint32_t generation, uint32_t state)
     return (uint64_t)generation << 32 | state;
 }
 
-/* The session's word publishes it. */
+/* N0. What the node's job is made of is written before. */
 static inline void node_begin(struct node *n, uint32_t generation)
 {
-    atomic_store_explicit(&n->word, node_make(generation, 0), memory_order_relaxed);
+    atomic_store_explicit(&n->word, node_make(generation, 0), memory_order_release);            /* N0 with N1 */
 }
 
 /* N1. True: the caller pushes the node's job. False: it is in a queue already, or the session is not that one. */
@@ -60,7 +62,7 @@ static inline bool node_schedule(struct node *n, uint32_t generation)
     if (atomic_load_explicit(&n->word, memory_order_seq_cst) != idle)                           /* N1 with N2 */
         return false;
     return atomic_compare_exchange_strong_explicit(&n->word, &idle, node_make(generation, NODE_QUEUED),
-                                                   memory_order_seq_cst, memory_order_relaxed); /* N1 with N2, N3 */
+                                                   memory_order_seq_cst, memory_order_relaxed); /* N1 with N0, N2, N3 */
 }
 
 /* N2. LOOK: go on, in the session of that generation if it is still there. LAST: it has ended; the node was all that

@@ -143,8 +143,8 @@ static void fill(struct session *s, struct sessions *all, uint32_t index, const 
     alarm_init(s);
     atomic_store_explicit(&s->closed_due, 0, memory_order_relaxed);
     atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
-    node_begin(&s->due, generation);
     job_init_internal(&s->due_job, due_run, s, WEIR_HIGH);
+    node_begin(&s->due, generation);
     for (uint32_t lane = 0; lane < SESSION_LANES; lane++)
         if (session_lane(s, lane) != NULL)
             fill_lane(s, session_lane(s, lane), lane, generation);

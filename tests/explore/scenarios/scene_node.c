@@ -118,3 +118,29 @@ EXPLORE_SCENARIO(node_end_against_schedule_and_pop, .preemptions = 4, .stale_rea
     explore_check(atomic_load(&freed) == 1);
     explore_check(atomic_load(&in_queue) == 0);
 }
+
+static int lane_of_node;                                       /* what else the opener writes, before the node */
+
+static void *opener(void *unused)
+{
+    (void)unused;
+    lane_of_node = 1;
+    node_begin(&node, GENERATION + 1);
+    return NULL;
+}
+
+/* A late marker has found the slot's next session, whose opening is nothing to it but what the node says.
+ *
+ * kills: N0 relaxed */
+EXPLORE_SCENARIO(node_begin_against_a_late_schedule, .preemptions = 4, .stale_reads = 2)
+{
+    node_begin(&node, GENERATION);
+    explore_check(node_end(&node));
+    pthread_t a;
+    explore_check(pthread_create(&a, NULL, opener, NULL) == 0);
+    bool pushed = node_schedule(&node, GENERATION + 1);
+    if (pushed)
+        explore_check(lane_of_node == 1);
+    pthread_join(a, NULL);
+    explore_observe(pushed);
+}

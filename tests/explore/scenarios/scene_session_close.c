@@ -95,6 +95,33 @@ EXPLORE_SCENARIO(session_two_close_it, .preemptions = 2)
     explore_observe((uint64_t)late);
 }
 
+static void *cancel_first(void *unused)
+{
+    (void)weir_op_cancel(op[0], WEIR_REASON_USER);
+    return unused;
+}
+
+/* A cancel has decided, and has not yet marked: meanwhile the session ends, and its slot and its operations' are the
+ * next one's. The late mark has that one's worker look, in vain.
+ *
+ * kills: node.h N0 relaxed */
+EXPLORE_SCENARIO(session_slot_is_anothers_when_a_mark_comes, .preemptions = 2)
+{
+    weir_session next;
+    begin_session();
+    start_op(0, &plain_kind);
+    explore_check(weir_op_close(op[0]) == WEIR_OK);
+    pthread_t canceller = start(cancel_first, 0);
+    explore_check(close_session() == WEIR_OK);
+    finish();
+    explore_check(weir_session_open(tiny.handle, WEIR_NEW(weir_session_options, .reserve = 1), &next) == WEIR_OK);
+    pthread_join(canceller, NULL);
+    finish();
+    explore_check(weir_session_close(next, NULL, NULL) == WEIR_OK);
+    end_session(true);
+    explore_observe(told[0].runs * 8u + told[0].reason);
+}
+
 /* ---- manual acknowledgement ---- */
 
 static weir_status acknowledged, acknowledged_too;
