@@ -8,12 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *close_form_name(enum close_form form)
-{
-    static const char *const NAMES[CLOSE_FORMS] = { "lent", "freed", "sleeping" };
-    return NAMES[form];
-}
-
 /* ---- finals are counted by the thread that delivers them ---- */
 
 struct counter {
@@ -22,24 +16,28 @@ struct counter {
 };
 
 static struct counter counters[BENCH_THREADS_MAX];
-static _Atomic unsigned counters_taken;
-static _Thread_local struct counter *mine;
 static size_t expected;
 
-static struct counter *take_counter(void)
+static void count_final(void)
 {
-    unsigned number = atomic_fetch_add_explicit(&counters_taken, 1, memory_order_relaxed);
-    bench_check(number < BENCH_THREADS_MAX, "more threads deliver than there are counters");
-    return mine = &counters[number];
-}
-
-void close_count_final(void)
-{
-    struct counter *c = mine != NULL ? mine : take_counter();
+    struct counter *c = &counters[bench_thread()];
     if (c->finals++ == 0)
         c->first = bench_now();
     if (c->finals == expected)
         c->last = bench_now();
+}
+
+void close_on_result(const weir_result *result, void *ctx)
+{
+    (void)result, (void)ctx;
+    count_final();
+}
+
+void close_on_result_close(const weir_result *result, void *ctx)
+{
+    (void)ctx;
+    count_final();
+    bench_must(weir_op_close(result->op), "close a handle");
 }
 
 /* Finals from several threads: the last one was not seen as such; the callback's time is its bound. */
@@ -59,7 +57,70 @@ static struct close_times collect(int64_t began, int64_t called)
     return times;
 }
 
-/* ---- the worker ---- */
+/* ---- closing ---- */
+
+static _Atomic int64_t called_at;
+
+static void closed(const weir_report *report, void *ctx)
+{
+    (void)ctx;
+    atomic_store_explicit(&called_at, bench_now(), memory_order_release);              /* pairs with close_now */
+    bench_check(report->accepted == expected, "the report counts otherwise");
+}
+
+struct close_times close_now(weir_session session, bool lend, void (*then)(void), size_t count)
+{
+    weir_close_options options = { .size = sizeof options, .lend = lend, .closed = closed };
+    memset(counters, 0, sizeof counters);
+    expected = count;
+    int64_t began = bench_now();
+    bench_must(weir_session_close_with(session, &options), "close a session");
+    if (then != NULL)
+        then();
+    bench_session_await(session);
+    return collect(began, atomic_load_explicit(&called_at, memory_order_acquire));     /* the store in closed() */
+}
+
+weir_session close_start(weir_app app, const weir_kind *kind, bool handles, size_t count)
+{
+    weir_session session;
+    weir_op op;
+    bench_must(weir_session_open(app, NULL, &session), "open a session");
+    for (size_t i = 0; i < count; i++)
+        bench_must(weir_op_start(session, kind, NULL, NULL, handles ? &op : NULL), "start");
+    return session;
+}
+
+/* ---- rows ---- */
+
+struct close_rows close_rows_make(size_t room)
+{
+    return (struct close_rows){ series_make(room), series_make(room), series_make(room) };
+}
+
+void close_rows_add(struct close_rows *rows, struct close_times times)
+{
+    series_add(&rows->first_final, times.first_final);
+    series_add(&rows->last_final, times.last_final);
+    series_add(&rows->callback, times.callback);
+}
+
+static void print(struct series *series, const char *row, const char *what)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s%s", row, what);
+    bench_sample(name, "ns", (double)series_at(series, 50));
+    free(series->value);
+}
+
+void close_rows_print(struct close_rows *rows, const char *row)
+{
+    print(&rows->callback, row, "");
+    print(&rows->last_final, row, " last final");
+    print(&rows->first_final, row, " first final");
+}
+
+/* ---- the worker, taken out of the way as the form wants it ---- */
 
 static weir_queue lane;
 static struct gate gate;
@@ -74,13 +135,12 @@ static void spin(weir_job *job, weir_status status)
     (void)job;
     bench_must(status, "enter a gate");
     flag_raise(&spinner.entered);
-    while (!atomic_load_explicit(&spinner.open, memory_order_acquire))
+    while (!atomic_load_explicit(&spinner.open, memory_order_acquire))                 /* the store in let_go() */
         bench_relax();
 }
 
-void close_hold(weir_app app, enum close_form form)
+static void hold(enum close_form form)
 {
-    lane = weir_app_queue(app, WEIR_NORMAL);
     if (form != CLOSE_FREED) {
         gate_hold(&gate, lane);
         return;
@@ -89,6 +149,16 @@ void close_hold(weir_app app, enum close_form form)
     spinner.job.fn = spin;
     bench_must(weir_job_submit(lane, &spinner.job), "submit a gate");
     flag_await(&spinner.entered);
+}
+
+static void let_go_gate(void)
+{
+    gate_open(&gate);
+}
+
+static void let_go_spinner(void)
+{
+    atomic_store_explicit(&spinner.open, true, memory_order_release);                  /* pairs with spin() */
 }
 
 static void pass(weir_job *job, weir_status status)
@@ -106,73 +176,61 @@ static void await_worker(void)
     flag_await(&passed);
 }
 
-static void let_go(enum close_form form)
+/* ---- all forms, sorts and numbers ---- */
+
+static struct close_times close_once(weir_app app, const struct close_sort *sort, enum close_form form, size_t count)
 {
-    if (form == CLOSE_FREED)
-        atomic_store_explicit(&spinner.open, true, memory_order_release);
-    else
-        gate_open(&gate);
-}
-
-/* ---- closing ---- */
-
-static _Atomic int64_t called_at;
-
-static void closed(const weir_report *report, void *ctx)
-{
-    (void)ctx;
-    atomic_store_explicit(&called_at, bench_now(), memory_order_release);
-    bench_check(report->accepted == expected, "the report counts otherwise");
-}
-
-struct close_times close_measure(weir_session session, enum close_form form, size_t count)
-{
-    weir_close_options options = { .size = sizeof options, .lend = form == CLOSE_LENT, .closed = closed };
-    memset(counters, 0, sizeof counters);
-    expected = count;
-    int64_t began = bench_now();
-    bench_must(weir_session_close_with(session, &options), "close a session");
-    if (form != CLOSE_LENT)
-        let_go(form);
-    weir_status status = weir_session_wait(session, WEIR_FOREVER, NULL);
-    bench_check(status == WEIR_OK || status == WEIR_STALE, "wait for a session");
-    struct close_times times = collect(began, atomic_load_explicit(&called_at, memory_order_acquire));
+    bool parked = sort->settle != NULL;
+    bool held = !parked || form != CLOSE_SLEEPING;         /* an idle worker sleeps by itself */
+    if (!parked)
+        hold(form);
+    weir_session session = close_start(app, sort->kind, sort->handles, count);
+    if (parked) {
+        sort->settle(count);
+        if (held)
+            hold(form);
+    }
+    if (parked || form == CLOSE_SLEEPING)
+        bench_sleep(2000000);                              /* whoever is to sleep does, and so does his processor */
+    void (*let_go)(void) = form == CLOSE_FREED ? let_go_spinner : held ? let_go_gate : NULL;
+    struct close_times times = close_now(session, form == CLOSE_LENT, form == CLOSE_LENT ? NULL : let_go, count);
     if (form == CLOSE_LENT)
-        let_go(form);
+        let_go();
     await_worker();
     return times;
 }
 
-/* ---- rows ---- */
-
-struct close_rows close_rows_make(size_t room)
+static void measure(weir_app app, const struct close_sort *sort, enum close_form form, size_t count, size_t times)
 {
-    return (struct close_rows){ series_make(room), series_make(room), series_make(room) };
+    static const char *const NAMES[CLOSE_FORMS] = { "lent", "freed", "sleeping" };
+    char row[64];
+    struct close_rows rows = close_rows_make(times);
+    size_t warm = times / 10 + 1;
+    for (size_t i = 0; i < times + warm; i++) {
+        struct close_times took = close_once(app, sort, form, count);
+        if (i >= warm)
+            close_rows_add(&rows, took);
+    }
+    snprintf(row, sizeof row, "%zu %s%s", count, NAMES[form], sort->suffix);
+    close_rows_print(&rows, row);
 }
 
-void close_rows_add(struct close_rows *rows, struct close_times times)
+static size_t times_of(size_t full)
 {
-    series_add(&rows->first_final, times.first_final);
-    series_add(&rows->last_final, times.last_final);
-    series_add(&rows->callback, times.callback);
+    return full > 10 ? bench_count(full) : bench_is_quick() ? 1 : full;
 }
 
-static void print(struct series *series, const char *row, const char *what, size_t count)
+void close_measure(const struct close_sort *sort, size_t sorts)
 {
-    char name[96];
-    bool each = count >= 10000;
-    snprintf(name, sizeof name, "%s%s", row, what);
-    bench_sample(name, each ? "ns/op" : "ns", (double)series_at(series, 50) / (each ? (double)count : 1));
-}
-
-void close_rows_print(struct close_rows *rows, const char *row, size_t count)
-{
-    char name[96];
-    print(&rows->callback, row, "", count);
-    print(&rows->last_final, row, " last final", count);
-    snprintf(name, sizeof name, "%s first final", row);
-    bench_sample(name, "ns", (double)series_at(&rows->first_final, 50));
-    free(rows->first_final.value);
-    free(rows->last_final.value);
-    free(rows->callback.value);
+    static const struct { size_t count, times; } SIZES[] = {
+        { 1, 200 }, { 10, 100 }, { 100, 100 }, { 1000, 100 }, { 10000, 20 }, { 100000, 5 }, { 1000000, 1 },
+    };
+    weir_app app = bench_app_open(1);
+    lane = weir_app_queue(app, WEIR_NORMAL);
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES - (bench_is_quick() ? 1 : 0); i++)
+        for (int form = 0; form < CLOSE_FORMS; form++)
+            for (size_t k = 0; k < sorts; k++)
+                if (SIZES[i].count <= sort[k].count_max)
+                    measure(app, &sort[k], (enum close_form)form, SIZES[i].count, times_of(SIZES[i].times));
+    bench_app_close(app);
 }

@@ -44,6 +44,7 @@ size_t bench_count(size_t full)
 
 void bench_sample(const char *row, const char *unit, double value)
 {
+    bench_check(strchr(row, ',') == NULL && strchr(unit, ',') == NULL, "a comma in a line of CSV");
     printf("%s,%s,%s,%.3f\n", program_name, row, unit, value);
 }
 
@@ -69,23 +70,45 @@ void *bench_alloc(size_t size)
     return memset(memory, 0, rounded);
 }
 
+double bench_resident(void)
+{
+    unsigned long pages, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    bench_check(file != NULL && fscanf(file, "%lu %lu", &pages, &resident) == 2, "no /proc/self/statm");
+    fclose(file);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+void bench_session_await(weir_session session)
+{
+    weir_status status = weir_session_wait(session, WEIR_FOREVER, NULL);
+    bench_check(status == WEIR_OK || status == WEIR_STALE, "wait for a session");
+}
+
+void bench_session_end(weir_session session)
+{
+    bench_must(weir_session_close(session, NULL, NULL), "close a session");
+    bench_session_await(session);
+}
+
 /* ---- the application under test ---- */
 
 static _Thread_local unsigned thread_number;
+static _Atomic unsigned threads_numbered;
 
 static void thread_number_take(weir_app app, uint32_t worker, bool starts, void *ctx)
 {
-    static _Atomic unsigned last;
     (void)app, (void)worker, (void)ctx;
     if (!starts)
         return;
-    thread_number = 1 + atomic_fetch_add_explicit(&last, 1, memory_order_relaxed);
+    thread_number = 1 + atomic_fetch_add_explicit(&threads_numbered, 1, memory_order_relaxed);
     bench_check(thread_number < BENCH_THREADS_MAX, "more threads than the harness has room for");
 }
 
 weir_app bench_app_open(uint32_t workers)
 {
     weir_app app;
+    atomic_store_explicit(&threads_numbered, 0, memory_order_relaxed);
     bench_must(weir_app_open(WEIR_NEW(weir_app_options, .workers = workers, .on_thread = thread_number_take), &app),
                "open the application");
     return app;
@@ -168,6 +191,7 @@ static void gate_enter(weir_job *job, weir_status status)
     bench_must(status, "enter a gate");
     flag_raise(&gate->entered);
     flag_await(&gate->opened);
+    flag_raise(&gate->left);
 }
 
 void gate_hold(struct gate *gate, weir_queue queue)
@@ -181,6 +205,18 @@ void gate_hold(struct gate *gate, weir_queue queue)
 void gate_open(struct gate *gate)
 {
     flag_raise(&gate->opened);
+}
+
+void gate_end(struct gate *gate)
+{
+    gate_open(gate);
+    flag_await(&gate->left);
+}
+
+void tally_await(struct tally *tally, size_t count)
+{
+    while (tally_read(tally) < count)
+        bench_sleep(100000);
 }
 
 /* ---- series ---- */

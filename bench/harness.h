@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <weir/workqueue.h>
+#include <weir/weir.h>
 
 enum { BENCH_LINE = 64, BENCH_THREADS_MAX = 16 };
 
@@ -51,9 +51,18 @@ static inline void bench_check(bool fact, const char *what)
 /** bench_alloc - @size zeroed bytes, aligned to a cache line and touched; never fails, never freed */
 void *bench_alloc(size_t size);
 
+/** bench_resident - the process's resident set, in bytes */
+double bench_resident(void);
+
+/** bench_session_end - close a session at once, and wait until that is over */
+void bench_session_end(weir_session session);
+
+/** bench_session_await - wait until a session is closed; it may have been so before */
+void bench_session_await(weir_session session);
+
 /* ---- the application under test ---- */
 
-/** bench_app_open - default options but for the number of workers */
+/** bench_app_open - default options but for the number of workers; one at a time */
 weir_app bench_app_open(uint32_t workers);
 
 void bench_app_close(weir_app app);
@@ -102,12 +111,39 @@ struct gate {
     weir_job job;
     struct flag entered;
     struct flag opened;
+    struct flag left;
 };
 
 /** gate_hold - return when a worker is inside the gate */
 void gate_hold(struct gate *gate, weir_queue queue);
 
 void gate_open(struct gate *gate);
+
+/** gate_end - open it, and return when the worker has left: the gate's memory may end */
+void gate_end(struct gate *gate);
+
+/* ---- a tally: counts what one thread does, or one thread at a time, and another one waits for a count ---- */
+
+struct tally { _Alignas(BENCH_LINE) _Atomic size_t count; };
+
+static inline void tally_add(struct tally *tally)
+{
+    size_t count = atomic_load_explicit(&tally->count, memory_order_relaxed);
+    atomic_store_explicit(&tally->count, count + 1, memory_order_release);             /* pairs with tally_read */
+}
+
+static inline size_t tally_read(struct tally *tally)
+{
+    return atomic_load_explicit(&tally->count, memory_order_acquire);                  /* pairs with tally_add */
+}
+
+static inline void tally_clear(struct tally *tally)
+{
+    atomic_store_explicit(&tally->count, 0, memory_order_relaxed);
+}
+
+/** tally_await - leave the processor until the tally has reached @count */
+void tally_await(struct tally *tally, size_t count);
 
 /* ---- a series of durations, of which percentiles are samples ---- */
 

@@ -212,6 +212,50 @@ static void measure_contended(void)
     pthread_join(other, NULL);
 }
 
+/* ---- memory, beyond every cache: ns for each line, one after the other, and where the last one said ---- */
+
+enum { MEMORY_LINES = 1 << 21 };                       /* 128 MiB */
+
+static void measure_sequential(struct line *lines, size_t count)
+{
+    struct series read = series_make(BLOCKS), written = series_make(BLOCKS);
+    for (size_t n = 0; n < (bench_is_quick() ? 3 : BLOCKS); n++) {
+        uint64_t sum = 0;
+        int64_t began = bench_now();
+        for (size_t i = 0; i < count; i++)
+            sum += atomic_load_explicit(&lines[i].value, memory_order_relaxed);
+        series_add(&read, (bench_now() - began) * 1000 / (int64_t)count);
+        began = bench_now();
+        for (size_t i = 0; i < count; i++)
+            atomic_store_explicit(&lines[i].value, sum + i, memory_order_relaxed);
+        series_add(&written, (bench_now() - began) * 1000 / (int64_t)count);
+    }
+    bench_sample("memory line read in order", "ns", (double)series_at(&read, 50) / 1000);
+    bench_sample("memory line written in order", "ns", (double)series_at(&written, 50) / 1000);
+}
+
+static void measure_random(struct line *lines, size_t count)
+{
+    size_t at = 0, times = bench_count(2000000);
+    struct blocks blocks = blocks_make(times);
+    for (size_t i = 0; i < count; i++)                 /* one cycle through all: count is a power of two */
+        atomic_store_explicit(&lines[i].value, (i * 1664525 + 1013904223) % count, memory_order_relaxed);
+    for (size_t n = 0; n < BLOCKS + WARM_BLOCKS; n++) {
+        for (size_t i = 0; i < blocks.size; i++)
+            at = atomic_load_explicit(&lines[at].value, memory_order_relaxed);
+        block_end(&blocks);
+    }
+    bench_check(at < count, "a chain leads out of its memory");
+    blocks_sample(&blocks, "memory line read at random");
+}
+
+static void measure_memory(void)
+{
+    struct line *lines = bench_alloc(MEMORY_LINES * sizeof *lines);
+    measure_sequential(lines, MEMORY_LINES);
+    measure_random(lines, MEMORY_LINES);
+}
+
 /* ---- two unpinned threads, raw futex ---- */
 
 enum { WAKE_WARM = 100 };
@@ -308,6 +352,7 @@ int main(int argc, char **argv)
     measure_futex();
     bench_pin(0);
     measure_steps();
+    measure_memory();
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
         return 0;
     measure_round_trip();

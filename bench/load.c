@@ -10,9 +10,7 @@
 
 enum { LAPS = 8, LOOK_EVERY_NS = 4000 };
 
-struct tally { _Alignas(BENCH_LINE) _Atomic uint64_t ran; };           /* one thread's; written by it alone */
-
-/* A part of a producer's ring. Producer: the only one to touch submitted; tally: see above. */
+/* A part of a producer's ring. Producer: the only one to touch submitted; each thread of the pool has its tally. */
 struct lap {
     struct tally tally[BENCH_THREADS_MAX];
     uint64_t submitted;
@@ -33,17 +31,15 @@ struct producer {
 static void job_count(weir_job *job, weir_status status)
 {
     struct lap *lap = job->ctx;
-    struct tally *mine = &lap->tally[bench_thread()];
     bench_must(status, "run a job");
-    uint64_t ran = atomic_load_explicit(&mine->ran, memory_order_relaxed);
-    atomic_store_explicit(&mine->ran, ran + 1, memory_order_release);  /* pairs with lap_is_over: the job is free */
+    tally_add(&lap->tally[bench_thread()]);                            /* seen in lap_is_over: the job is free */
 }
 
 static bool lap_is_over(struct lap *lap)
 {
     uint64_t ran = 0;
     for (unsigned i = 0; i < BENCH_THREADS_MAX; i++)
-        ran += atomic_load_explicit(&lap->tally[i].ran, memory_order_acquire);
+        ran += tally_read(&lap->tally[i]);
     bench_check(ran <= lap->submitted, "a job ran more often than it was submitted");
     return ran == lap->submitted;
 }

@@ -7,18 +7,7 @@
  */
 #include "harness.h"
 
-#include <stdio.h>
 #include <sys/mman.h>
-#include <unistd.h>
-
-static double resident_bytes(void)
-{
-    unsigned long pages, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    bench_check(file != NULL && fscanf(file, "%lu %lu", &pages, &resident) == 2, "no /proc/self/statm");
-    fclose(file);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
 
 static void *map_untouched(size_t size)
 {
@@ -27,47 +16,45 @@ static void *map_untouched(size_t size)
     return memory;
 }
 
-static struct { _Alignas(BENCH_LINE) _Atomic size_t called; } tally;   /* written by the one worker */
+static struct tally called;                            /* the one worker's */
 
 static void count(weir_job *job, weir_status status)
 {
     (void)job, (void)status;
-    size_t called = atomic_load_explicit(&tally.called, memory_order_relaxed);
-    atomic_store_explicit(&tally.called, called + 1, memory_order_release);
+    tally_add(&called);
 }
 
 static void await_calls(size_t count)
 {
-    while (atomic_load_explicit(&tally.called, memory_order_acquire) != count)
-        bench_sleep(100000);
-    atomic_store_explicit(&tally.called, 0, memory_order_relaxed);
+    tally_await(&called, count);
+    tally_clear(&called);
 }
 
 static void measure_jobs(const char *row, weir_queue lane, weir_queue queue, size_t jobs)
 {
     struct gate gate;
     gate_hold(&gate, lane);
-    double before = resident_bytes();
+    double before = bench_resident();
     weir_job *job = map_untouched(jobs * sizeof *job);
     for (size_t i = 0; i < jobs; i++) {
         job[i].fn = count;
         bench_must(weir_job_submit(queue, &job[i]), "submit");
     }
-    bench_sample(row, "B", (resident_bytes() - before) / (double)jobs);
-    gate_open(&gate);
+    bench_sample(row, "B", (bench_resident() - before) / (double)jobs);
+    gate_end(&gate);
     await_calls(jobs);
     munmap(job, jobs * sizeof *job);
 }
 
 static void measure_timers(weir_queue queue, size_t timers)
 {
-    double before = resident_bytes();
+    double before = bench_resident();
     weir_timer *timer = map_untouched(timers * sizeof *timer);
     for (size_t i = 0; i < timers; i++) {
         timer[i].job.fn = count;
         bench_must(weir_timer_start(queue, &timer[i], (int64_t)(3600 + i) * 1000000000, 0), "arm");
     }
-    bench_sample("armed timer", "B", (resident_bytes() - before) / (double)timers);
+    bench_sample("armed timer", "B", (bench_resident() - before) / (double)timers);
     for (size_t i = 0; i < timers; i++)
         bench_must(weir_job_cancel(&timer[i].job), "cancel");
     await_calls(timers);
@@ -77,11 +64,11 @@ static void measure_timers(weir_queue queue, size_t timers)
 int main(int argc, char **argv)
 {
     bench_start(argc, argv);
-    double before = resident_bytes();
+    double before = bench_resident();
     weir_app app = bench_app_open(1);
     weir_queue lane = weir_app_queue(app, WEIR_NORMAL), serial;
     size_t jobs = bench_count(1000000);
-    bench_sample("open application 1 worker", "KiB", (resident_bytes() - before) / 1024);
+    bench_sample("open application 1 worker", "KiB", (bench_resident() - before) / 1024);
     measure_jobs("queued job", lane, lane, jobs);
     bench_must(weir_queue_open(lane, NULL, &serial), "open a serial queue");
     measure_jobs("queued job in a serial queue", lane, serial, jobs);

@@ -6,8 +6,6 @@
  * the waiting thread does it all; the operation is cancelled. Handed over: the only worker does, awake or not. Started
  * by a worker, it need not be woken.
  */
-#include <weir/weir.h>
-
 #include <pthread.h>
 
 #include "harness.h"
@@ -40,12 +38,6 @@ static weir_session open_with_one(void)
     return session;
 }
 
-static void await_end(weir_session session)
-{
-    weir_status status = weir_session_wait(session, WEIR_FOREVER, NULL);
-    bench_check(status == WEIR_OK || status == WEIR_STALE, "wait for a session");
-}
-
 static void measure_life(const char *row, bool lend, size_t times)
 {
     weir_close_options options = { .size = sizeof options, .lend = lend, .closed = on_closed };
@@ -57,12 +49,12 @@ static void measure_life(const char *row, bool lend, size_t times)
         int64_t began = bench_now();
         weir_session session = open_with_one();
         bench_must(weir_session_close_with(session, &options), "close a session");
-        await_end(session);
+        bench_session_await(session);
         if (i >= times / 10)
             series_add(&life, bench_now() - began);
     }
     if (lend)
-        gate_open(&gate);
+        gate_end(&gate);
     series_samples(&life, row, "ns");
 }
 
@@ -102,7 +94,7 @@ static void measure_race(size_t times)
         bench_spin(20000);
         int64_t began = bench_now();
         bench_must(weir_session_close(session, on_closed, NULL), "close a session");
-        await_end(session);
+        bench_session_await(session);
         if (i >= times / 10)
             series_add(&took, bench_now() - began);
     }

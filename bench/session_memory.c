@@ -5,24 +5,10 @@
  * Growth of the resident set, for deferred operations with a result callback, a cancel hook and a name; then with a
  * deadline that the session gives to all of them; then with deadlines of their own.
  */
-#include <weir/weir.h>
-
-#include <stdio.h>
-#include <unistd.h>
-
 #include "harness.h"
 
 static weir_app app;
-static struct { _Alignas(BENCH_LINE) _Atomic size_t deferred; } parked;          /* written by the one worker */
-
-static double resident_bytes(void)
-{
-    unsigned long pages, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    bench_check(file != NULL && fscanf(file, "%lu %lu", &pages, &resident) == 2, "no /proc/self/statm");
-    fclose(file);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
+static struct tally deferred;                          /* the one worker's */
 
 static bool hook(weir_reason reason, void *ctx)
 {
@@ -35,8 +21,7 @@ static weir_status work(weir_task *task, void *ctx)
     weir_token token;
     bench_must(weir_task_on_cancel(task, hook, ctx), "register a hook");
     bench_must(weir_task_defer(task, &token), "defer");
-    size_t deferred = atomic_load_explicit(&parked.deferred, memory_order_relaxed);
-    atomic_store_explicit(&parked.deferred, deferred + 1, memory_order_release);
+    tally_add(&deferred);
     return WEIR_OK;
 }
 
@@ -47,38 +32,30 @@ static void on_result(const weir_result *result, void *ctx)
 
 static const weir_kind KIND = { .size = sizeof KIND, .name = "parked", .work = work, .on_result = on_result };
 
-static void close_and_wait(weir_session session)
-{
-    bench_must(weir_session_close(session, NULL, NULL), "close a session");
-    weir_status status = weir_session_wait(session, WEIR_FOREVER, NULL);
-    bench_check(status == WEIR_OK || status == WEIR_STALE, "wait for a session");
-}
-
 static void measure_parked(size_t count, int64_t session_ns, int64_t own_ns, const char *row)
 {
     weir_session session;
     weir_session_options of_session = { .size = sizeof of_session, .timeout_ns = session_ns };
     weir_op_options of_op = { .size = sizeof of_op, .timeout_ns = own_ns };
-    atomic_store_explicit(&parked.deferred, 0, memory_order_relaxed);
-    double before = resident_bytes();
+    tally_clear(&deferred);
+    double before = bench_resident();
     bench_must(weir_session_open(app, &of_session, &session), "open a session");
     for (size_t i = 0; i < count; i++)
         bench_must(weir_op_start(session, &KIND, NULL, &of_op, NULL), "start");
-    while (atomic_load_explicit(&parked.deferred, memory_order_acquire) != count)
-        bench_sleep(100000);
-    bench_sample(row, "B", (resident_bytes() - before) / (double)count);
-    close_and_wait(session);
+    tally_await(&deferred, count);
+    bench_sample(row, "B", (bench_resident() - before) / (double)count);
+    bench_session_end(session);
 }
 
 static void measure_sessions(size_t count)
 {
     weir_session *session = bench_alloc(count * sizeof *session);
-    double before = resident_bytes();
+    double before = bench_resident();
     for (size_t i = 0; i < count; i++)
         bench_must(weir_session_open(app, NULL, &session[i]), "open a session");
-    bench_sample("idle session", "B", (resident_bytes() - before) / (double)count);
+    bench_sample("idle session", "B", (bench_resident() - before) / (double)count);
     for (size_t i = 0; i < count; i++)
-        close_and_wait(session[i]);
+        bench_session_end(session[i]);
 }
 
 /* Each in a new application: slots are kept for the next operations until the application ends. */

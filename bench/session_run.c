@@ -5,8 +5,6 @@
  * Start with a result callback, run, final, close of the handle inside the final; per operation, from the first start
  * to the last final. Then the parts: starts while the worker is held back; runs while the starter is silent.
  */
-#include <weir/weir.h>
-
 #include "harness.h"
 
 static weir_app app;

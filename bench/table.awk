@@ -1,114 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# table.awk - the readable table of one run: awk -f table.awk rows.txt SAMPLES
+# table.awk - the library by itself, and the limits of the machine: awk -f samples.awk -f table.awk (-v html=1: as HTML)
 #
-# SAMPLES has lines round,program,row,unit,value, sorted by program, row and then numerically by value (run.sh does
-# that), so that the samples of a row arrive in their order and a quantile is an index.
-#
-#   x limit   median divided by the median of the limit of the same run that rows.txt names; behind it, in brackets, the
-#             same of the floor on the machine that it was set on
+#   each      the median divided by the number of operations that the row's name begins with
+#   x limit   the median (each, where there is one) divided by the median of the limit of the same rounds; in brackets
+#             the floor's own, on the machine that it was set on
 #   ok        the floor is reached; "ok by x": only as a multiple of the limit, on a machine that is slower
 #   over      it is not
-#   noisy     the middle half of the limit's samples spans more than a fifth of its median: judge nothing by this run
+#   noisy     in every attempt the middle half of the limit's samples spanned more than a fifth of its median: judge
+#             nothing by this run
 #   wide      that is true of the row itself
 
-BEGIN { FLOOR_RMW = 2.4; NOISE = 0.2 }
+BEGIN { FLOOR_RMW = 2.4; RMW = "limits" SUBSEP "read-modify-write" }
 
-function trim(text)
+function multiple(key,    limit, text)
 {
-    gsub(/^ +| +$/, "", text)
-    return text
-}
-
-FNR == NR {
-    if ($0 ~ /^#/ || $0 !~ /\|/)
-        next
-    split($0, field, "|")
-    key = trim(field[1]) "," trim(field[2])
-    order[++rows] = key
-    floor[key] = trim(field[3])
-    limit[key] = trim(field[4]) == "" ? "" : "limits," trim(field[4])
-    next
-}
-
-/^#/ { next }
-
-{
-    split($0, field, ",")
-    key = field[2] "," field[3]
-    if (!(key in unit) && !(key in floor))
-        order[++rows] = key
-    unit[key] = field[4]
-    value[key, ++count[key]] = field[5] + 0
-}
-
-# The q-quantile, between two samples in proportion.
-function quantile(key, q,    place, below)
-{
-    place = 1 + q * (count[key] - 1)
-    below = int(place)
-    if (below >= count[key])
-        return value[key, count[key]]
-    return value[key, below] + (place - below) * (value[key, below + 1] - value[key, below])
-}
-
-function is_wide(key)
-{
-    return quantile(key, 0.75) - quantile(key, 0.25) > NOISE * quantile(key, 0.5)
-}
-
-function number(x)
-{
-    if (x == int(x) && x < 1e7)
-        return sprintf("%d", x)
-    return sprintf(x < 10 ? "%.2f" : x < 1000 ? "%.1f" : "%.0f", x)
-}
-
-function range(low, high)
-{
-    return number(low) ".." number(high)
-}
-
-function multiple(key,    base, text)
-{
-    if (limit[key] == "" || !(limit[key] in unit) || (base = quantile(limit[key], 0.5)) <= 0)
+    limit = leans_on(key)
+    if (limit == "" || limit == key || quantile(limit, attempt_of(key), 0.5) <= 0)
         return ""
-    text = sprintf("x%.2f", quantile(key, 0.5) / base)
-    if (floor[key] != "" && limit[key] == "limits,read-modify-write")
-        text = text sprintf(" (%.1f)", floor[key] / FLOOR_RMW)
-    return text
+    text = sprintf("x%.2f", per_op(key) / quantile(limit, attempt_of(key), 0.5))
+    return limit == RMW && floor_of(key) != "" ? text sprintf(" (%.1f)", floor_of(key) / FLOOR_RMW) : text
 }
 
-function verdict(key,    median, text)
+# For one operation, as per_op() is.
+function floor_of(key,    text)
 {
-    median = quantile(key, 0.5)
-    if (floor[key] != "") {
-        text = number(median) + 0 <= floor[key] + 0 ? "ok" : "over"
-        if (text == "over" && limit[key] == "limits,read-modify-write" && limit[key] in unit &&
-            median / quantile(limit[key], 0.5) <= floor[key] / FLOOR_RMW)
+    text = rule(key) ? rule_floor[rule(key)] : ""
+    return text == "" || text ~ /\/op$/ ? text : text / operations(key)
+}
+
+function verdict(key,    text, limit, attempt)
+{
+    attempt = attempt_of(key)
+    limit = leans_on(key)
+    if (floor_of(key) != "") {
+        text = per_op(key) <= floor_of(key) * 1.0005 ? "ok" : "over"
+        if (text == "over" && limit == RMW && per_op(key) / quantile(limit, attempt, 0.5) <= floor_of(key) / FLOOR_RMW)
             text = "ok by x"
     }
-    if (key ~ /^limits,/ ? is_wide(key) : (limit[key] in unit) && is_wide(limit[key]))
-        text = text " noisy"
-    else if (is_wide(key))
-        text = text " wide"
-    return trim(text)
+    return trim(text (!is_quiet(key, attempt) ? " noisy" : is_wide(key, attempt) ? " wide" : ""))
 }
 
-function print_row(key,    part)
+function columns(key, cell,    attempt)
 {
-    split(key, part, ",")
-    if (part[1] != program)
-        printf "\n%s\n", program = part[1]
-    printf "  %-42s %-8s %9s  %-18s %-18s %6s  %-15s %s\n", part[2], unit[key], number(quantile(key, 0.5)),
-        range(quantile(key, 0.25), quantile(key, 0.75)), range(value[key, 1], value[key, count[key]]),
-        floor[key], multiple(key), verdict(key)
+    attempt = attempt_of(key)
+    cell[1] = row_of[key]
+    cell[2] = unit[key]
+    cell[3] = number(median(key))
+    cell[4] = number(quantile(key, attempt, 0.25)) ".." number(quantile(key, attempt, 0.75))
+    cell[5] = number(quantile(key, attempt, 0)) ".." number(quantile(key, attempt, 1))
+    cell[6] = operations(key) > 1 ? number(per_op(key)) : ""
+    cell[7] = rule(key) ? rule_floor[rule(key)] : ""
+    cell[8] = multiple(key)
+    cell[9] = verdict(key)
+}
+
+function print_cells(cell, element,    i, line)
+{
+    if (!html) {
+        line = sprintf("  %-46s %-8s %10s  %-19s %-19s %8s %8s  %-14s %s", cell[1], cell[2], cell[3], cell[4], cell[5],
+            cell[6], cell[7], cell[8], cell[9])
+        sub(/ +$/, "", line)
+        print line
+        return
+    }
+    for (i = 1; i <= 9; i++)
+        line = line "<" element ">" escape(cell[i])
+    print "<tr class=\"" cell[9] "\">" line
+}
+
+function print_program(name,    i, cell, some)
+{
+    for (i = 1; i <= key_count; i++) {
+        if (program_of[keys[i]] != name)
+            continue
+        if (!some++) {
+            printf html ? "<h3>%s</h3><p>%s</p><table>\n" : "\n%s: %s\n", name, question[name]
+            split("row,unit,median,quartiles,min..max,each,floor,x limit,", cell, ",")
+            print_cells(cell, "th")
+        }
+        columns(keys[i], cell)
+        print_cells(cell, "td")
+    }
+    if (html && some)
+        print "</table>"
 }
 
 END {
-    printf "  %-42s %-8s %9s  %-18s %-18s %6s  %-15s\n", "row", "unit", "median", "quartiles", "min..max",
-        "floor", "x limit"
-    for (i = 1; i <= rows; i++)
-        if (order[i] in unit)
-            print_row(order[i])
+    for (p = 1; p <= program_count; p++)
+        if (programs[p] != "count")                        # model.awk has it, four rows in one line
+            print_program(programs[p])
 }

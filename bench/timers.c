@@ -12,7 +12,7 @@
 
 enum { BATCH = 16384, SECOND = 1000000000 };
 
-static struct { _Alignas(BENCH_LINE) _Atomic size_t called; } tally;   /* written by the one worker */
+static struct tally called;                            /* the one worker's */
 
 static weir_queue queue;
 
@@ -29,8 +29,7 @@ static void ignore(weir_job *job, weir_status status)
 static void count(weir_job *job, weir_status status)
 {
     (void)job, (void)status;
-    size_t called = atomic_load_explicit(&tally.called, memory_order_relaxed);
-    atomic_store_explicit(&tally.called, called + 1, memory_order_release);
+    tally_add(&called);
 }
 
 static void arm_others(size_t armed)
@@ -46,7 +45,7 @@ struct times { int64_t arm, cancel, sum; };
 
 static void batch_once(weir_timer *timer, const int64_t *delay, struct times *times)
 {
-    size_t before = atomic_load_explicit(&tally.called, memory_order_acquire);
+    size_t before = tally_read(&called);
     int64_t began = bench_now();
     for (size_t i = 0; i < BATCH; i++)
         bench_must(weir_timer_start(queue, &timer[i], delay[i], 0), "arm");
@@ -54,7 +53,7 @@ static void batch_once(weir_timer *timer, const int64_t *delay, struct times *ti
     for (size_t i = 0; i < BATCH; i++)
         bench_must(weir_job_cancel(&timer[i].job), "cancel");
     int64_t cancelled = bench_now();
-    while (atomic_load_explicit(&tally.called, memory_order_acquire) != before + BATCH)
+    while (tally_read(&called) != before + BATCH)
         bench_spin(2000);
     *times = (struct times){ times->arm + armed - began, times->cancel + cancelled - armed,
                              times->sum + bench_now() - began };

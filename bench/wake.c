@@ -3,12 +3,16 @@
  * wake.c - how long until an idle pool runs a job?
  *
  * The rows are those of limits.c with a pool in place of the bare thread: same gaps, same flag, nobody pinned.
+ *
+ * And what does the same pool use right after that, with nothing to do but a thousand timers that are armed a minute
+ * and more ahead? So nobody can be quick to wake by not sleeping.
  */
 #include "harness.h"
+#include "usage.h"
 
 #include <stdio.h>
 
-enum { WARM = 100 };
+enum { WARM = 100, TIMERS = 1000, SETTLE_NS = 300000000 };
 
 static weir_queue queue;
 static _Atomic int64_t woken_at;
@@ -74,6 +78,31 @@ static void measure_ping_pong(void)
     series_samples(&trip, "ping-pong", "ns");
 }
 
+/* ---- afterwards ---- */
+
+static void ignore(weir_job *job, weir_status status)
+{
+    (void)job, (void)status;
+}
+
+static void measure_idle(void)
+{
+    int64_t length = bench_is_quick() ? 1000000000 : 3000000000;
+    weir_timer *timer = bench_alloc(TIMERS * sizeof *timer);
+    for (size_t i = 0; i < TIMERS; i++) {
+        timer[i].job.fn = ignore;
+        bench_must(weir_timer_start(queue, &timer[i], (int64_t)(60 + i) * 1000000000, 0), "arm");
+    }
+    bench_sleep(SETTLE_NS);
+    int64_t began = bench_now();
+    struct usage before = usage_of_others();
+    bench_sleep(length);
+    struct usage after = usage_of_others();
+    double seconds = (double)(bench_now() - began) / 1e9;
+    bench_sample("idle afterwards: processor time", "us/s", (double)(after.cpu_ns - before.cpu_ns) / 1e3 / seconds);
+    bench_sample("idle afterwards: wake-ups", "1/s", (double)(after.wakeups - before.wakeups) / seconds);
+}
+
 int main(int argc, char **argv)
 {
     bench_start(argc, argv);
@@ -82,6 +111,7 @@ int main(int argc, char **argv)
     measure_wake("gap 50-100 us", 50000, true, bench_count(5000));
     measure_wake("gap 2 ms", 2000000, false, bench_count(300));
     measure_ping_pong();
+    measure_idle();
     bench_app_close(app);
     return 0;
 }

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SPAWN_JOBS = 1000000, TREE_DEPTH = 20, WAKES = 2000, PINGS = 20000, CYCLES = 20000, HUGE_QUEUE = 1000000 };
 
@@ -300,24 +299,14 @@ static void ask_cycle(void)
 
 /* ---- memory ---- */
 
-static double resident(void)
-{
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f == NULL || fscanf(f, "%*s %ld", &pages) != 1)
-        peer_fail("/proc/self/statm");
-    fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
 static void ask_memory(void)
 {
     enum { COUNT = 200000 };
     peer.open(1);
     begin(COUNT);
-    double before = resident();
+    double before = bench_resident();
     peer.park(COUNT);
-    print("memory parked operation", "B", (resident() - before) / COUNT);
+    print("memory parked operation", "B", (bench_resident() - before) / COUNT);
     peer.cancel();
     wait_until_over();
     peer.release();
