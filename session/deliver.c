@@ -245,12 +245,31 @@ static void finish_final(struct delivery *d)
     finish(d, op_put_final);
 }
 
+struct op_extra *final_begins(struct sessions *all, struct op_extra *extra)
+{
+    if (extra == NULL)
+        return NULL;
+    if ((extra->has & EXTRA_JOB) != 0) {
+        extra_hold(extra);
+        return extra;
+    }
+    extra_over(all, extra);
+    return NULL;
+}
+
+void final_ends(struct sessions *all, struct op_extra *foreign)
+{
+    if (foreign == NULL)
+        return;
+    extra_over(all, foreign);
+    extra_drop(all, foreign);
+}
+
 static void deliver_final(struct delivery *d)
 {
     weir_result on_stack, *r;
     bool acks_later = op_acks_later(d->word, d->traits), pull = op_has(d->word, OP_PULL);
-    if (op_extra(d->op) != NULL)
-        extra_over(d->c->session->all, op_extra(d->op));
+    struct op_extra *foreign = final_begins(d->c->all, op_extra(d->op));
     /* what outlives the callback lies in the stream, which such an operation has from its start */
     r = fill(d, pull ? &cold_stream(d->cold)->final : acks_later ? &cold_stream(d->cold)->result : &on_stack);
     fill_outcome(d, r);
@@ -270,6 +289,7 @@ static void deliver_final(struct delivery *d)
     if (op_reason(d->word) != 0)
         note_latency(d);
     finish_final(d);
+    final_ends(d->c->all, foreign);
 }
 
 /* ---- drops ---- */

@@ -17,17 +17,37 @@ static struct session *session_of(struct sessions *all, struct group *group, uin
     return *handle != 0 ? session_at(all, *handle) : NULL;
 }
 
-static void call_work(struct sessions *all, uint64_t op)
+/* False: it was not to be called any more. */
+static bool call_work(struct sessions *all, uint64_t op)
 {
     struct group *group = group_of(&all->ops, handle_slot(op));
     uint64_t handle;
     struct session *s = session_of(all, group, &handle);
     if (s == NULL || session_visit(&s->slot, handle) != WEIR_OK)
-        return;
+        return false;
     struct chunk c;
     chunk_begin(&c, s);
-    run(&c, group, handle_slot(op) % GROUP_SLOTS, op);
+    bool called = run_claimed(&c, group, handle_slot(op) % GROUP_SLOTS, op);
     chunk_end(&c);
+    return called;
+}
+
+static bool is_over(struct op_foreign *foreign)
+{
+    uint64_t op = foreign->idle.extra.handle;
+    const struct slot *slot = slots_at(&foreign->all->ops, handle_slot(op));
+    uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);                               /* F3 */
+    return !slot_word_matches(word, op) || op_is_over(word);
+}
+
+/* What ends the operation has not waited for the job, and its final is still to come, perhaps. */
+static void keep_place_until_final(struct op_foreign *foreign)
+{
+    if (is_over(foreign))
+        return;
+    foreign_keep_place(foreign);
+    if (is_over(foreign))                                      /* F3: who delivered it may have been before */
+        foreign_give_place(foreign);
 }
 
 /* The job's function: in its queue, with OK or SHUTDOWN. */
@@ -36,11 +56,12 @@ static void foreign_run(weir_job *job, weir_status status)
     struct op_foreign *foreign = job->ctx;
     struct sessions *all = foreign->all;
     uint64_t op = foreign->idle.extra.handle;
-    if (status == WEIR_OK)
-        call_work(all, op);
-    else
+    bool called = status == WEIR_OK && call_work(all, op);
+    if (status != WEIR_OK)
         op_cancel_named(all, op, app_is_stopping(all->app) ? WEIR_REASON_APPLICATION_CLOSED : WEIR_REASON_USER,
                         clock_now(&all->app->clock));
+    if (!called)
+        keep_place_until_final(foreign);
     extra_drop(all, &foreign->idle.extra);
 }
 
@@ -82,7 +103,7 @@ void foreign_send(struct op_foreign *foreign)
 void foreign_keep_place(struct op_foreign *foreign)
 {
     queue_stay(foreign->job.owner);
-    atomic_store_explicit(&foreign->place, true, memory_order_release);                                    /* F1 */
+    (void)atomic_exchange_explicit(&foreign->place, true, memory_order_acq_rel);                           /* F1, F3 */
 }
 
 void foreign_give_place(struct op_foreign *foreign)

@@ -16,19 +16,25 @@
  *
  * So a QUEUED operation without WANT is nobody's to look at, and one with WANT has no job in the queue (op_steps_of).
  *
- * Its place. An operation counts in its queue as one job, from its start until its final (Q4), also parked or deferred,
- * so that a full queue refuses starts and nothing else, and so that the queue is still there when the work goes on. The
- * place is the job's while that is in the queue, which gives it back after the call; else the record's, while `place`
- * is set. Before T3 the job takes a place for the record, if the work may be called again. Who sends the job takes
- * that along, who delivers the final gives it back:
+ * Its place. An operation counts in its queue as one job, from its start until its final's callback has returned (Q4),
+ * also parked or deferred, so that a full queue refuses starts and nothing else, and so that the queue is still there
+ * when the work goes on, and ends after the finals. The place is the job's while that is in the queue, which gives it
+ * back after the call; else the record's, while `place` is set. Before T3 the job takes a place for the record; a job
+ * that finds its operation decided, or cancels it, does so at its end. Who sends the job takes that along, who delivers
+ * the final gives it back:
  *
  *   step       order     partner
- *   F1 keep    release   F2: the place is counted, then set; before T3
+ *   F1 keep    acq_rel   F2: the place is counted, then set, by an exchange; before T3
  *   F2 take    acq_rel   F1, F2: an exchange. One of sender and deliverer has it
+ *   F3 over    acquire   T12, then F2 of who delivers; F1, then the word is looked at: F2 takes the place, or comes
+ *                        before F1, which sees T12 then, and gives the place back
  *
  * An aborted queue calls the job with SHUTDOWN: then the operation is cancelled, reason USER, since it was the user who
  * aborted it. (Sessions are over before an application's close aborts anything.) One that is parked or deferred at the
  * time is not cancelled until its work is to be called, and the queue's end waits for it.
+ *
+ * Results and finals that the job leaves behind it are for the session's workers; since its own goes on with the queue,
+ * which may hold it up for long, the control thread is asked, too (C7).
  *
  * Rejected: whoever makes room sends the job: an acknowledgement may race with an abandon, after which the record is
  * gone. Rejected: to give the place up while parked: the queue may be full, or closed, when room comes. Rejected:
@@ -55,7 +61,7 @@ void foreign_send_first(struct op_foreign *foreign);
 /* With the place that the record has; if it has none any more, the operation is over. By a holder. */
 void foreign_send(struct op_foreign *foreign);
 
-/* F1: inside the job's function. */
+/* F1: inside the job's function. F2: what has become of it since is no matter. */
 void foreign_keep_place(struct op_foreign *foreign);
 void foreign_give_place(struct op_foreign *foreign);
 

@@ -89,6 +89,12 @@ void look_at_all(struct chunk *c);
 /* deliver.c: what T11 gave the right to. word: before T11; now: after it. */
 void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, uint64_t now);
 
+/* deliver.c: before a final's callback, and after T12. With the second no deadline is waited for any more, and a place
+ * in a queue of the caller's is given back, so that the queue ends after the final (F3 of foreign.h); begins answers
+ * the record if there is such a place, and holds it. Of others the first does it all. NULL is fine. */
+struct op_extra *final_begins(struct sessions *all, struct op_extra *extra);
+void final_ends(struct sessions *all, struct op_extra *foreign);
+
 /* deliver.c: finals of that status; decided: by the library. */
 void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t count);
 /* What was given with the template; before that changes. */
@@ -121,6 +127,9 @@ struct weir_task {
 /* run.c: QUEUED: call the work function, and deliver at once what is ready then. value: the operation's, so that it is
  * no other life's, which may have to run elsewhere. */
 void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);
+
+/* The same. False: it is not QUEUED any more. */
+bool run_claimed(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);
 
 /* run.c: QUEUED, WANT, and to be run in a queue of the caller's: send it there. */
 void run_elsewhere(struct chunk *c, struct group *group, uint32_t bit, uint64_t value);

@@ -116,9 +116,11 @@ void rescue_init(struct sessions *all)
     control_handle(&all->app->control, CONTROL_RESCUE, serve_rescue, all);
 }
 
+/* A bit that is found set is taken by a W2 to come, which sees what was marked before this look. */
 static void attend(struct session *s, uint32_t attention)
 {
-    atomic_fetch_or_explicit(&s->attention, attention, memory_order_seq_cst);                              /* W1 */
+    if ((atomic_load_explicit(&s->attention, memory_order_seq_cst) & attention) != attention)              /* W1 */
+        atomic_fetch_or_explicit(&s->attention, attention, memory_order_seq_cst);                          /* W1 */
 }
 
 void rescue_hooks(struct sessions *all, struct session *s)

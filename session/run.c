@@ -39,9 +39,11 @@ static void returned(struct chunk *c, struct group *group, uint32_t bit, struct 
         deliver(c, group, bit, word, change->new);
     else
         chunk_note(c, group, bit, change->old, change->new);
-    if ((traits & OP_FOREIGN) != 0 && op_steps_of(change->new, traits) != 0) {          /* not for this queue */
+    uint32_t steps = (traits & OP_FOREIGN) != 0 ? op_steps_of(change->new, traits) : 0;
+    if (steps != 0)                                            /* not for this queue */
         session_mark(group, UINT64_C(1) << bit, c->all);
-    }
+    if ((steps & (OP_STEP_DELIVER | OP_STEP_DROP)) != 0)       /* C7: this worker goes on with the queue */
+        rescue_later(c->all, c->session, ATTENTION_LOOK);
 }
 
 /* T3, or T18. Of work that was abandoned this thread is the last to know a detail. */
@@ -92,26 +94,22 @@ static weir_status call_work(struct chunk *c, struct group *group, struct op *op
     return status;
 }
 
-/* Its record, which the caller holds as the job; NULL: it is not in a queue of the caller's. If the work may be called
- * again, it keeps its place there. */
+/* Its record, which the caller holds as the job, and with its place; NULL: it is not in a queue of the caller's. */
 static struct op_foreign *foreign_of(struct op *op, uint32_t traits)
 {
     if ((traits & OP_FOREIGN) == 0)
         return NULL;
     struct op_foreign *foreign = extra_foreign(op_extra(op));
-    /* relaxed: TOKEN is this thread's to set */
-    bool deferred = op_has(atomic_load_explicit(&op->slot.word, memory_order_relaxed), OP_TOKEN);
-    if (deferred || (traits & OP_AGAIN) != 0)
-        foreign_keep_place(foreign);
+    foreign_keep_place(foreign);
     return foreign;
 }
 
-void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
+bool run_claimed(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
 {
     struct op *op = group_op(group, bit);
     struct op_change change;
     if (op_move_at(&op->slot, value, op_claim, 0, &change) != WEIR_OK)
-        return;
+        return false;
     weir_status status = call_work(c, group, op, bit, op_has(change.new, OP_TOKEN));
     struct abandoned rest = { atomic_load_explicit(&op->kind, memory_order_relaxed), op->ctx };    /* E1: T2 */
     uint32_t traits = traits_of(op) | (status == WEIR_AGAIN ? (uint32_t)OP_AGAIN : 0);
@@ -120,11 +118,17 @@ void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
     weir_status took = take_return(c, group, bit, op_return_and_take, &traits, &change);
     if (op_phase(change.old) >= OP_ABANDONED) {
         abandoned_returned(c, group, bit, &change, &rest);
-        return;
+        return true;
     }
     returned(c, group, bit, &change, took, traits);
     if (foreign != NULL && op_phase(change.new) == OP_QUEUED)
         foreign_send(foreign);
+    return true;
+}
+
+void run(struct chunk *c, struct group *group, uint32_t bit, uint64_t value)
+{
+    (void)run_claimed(c, group, bit, value);
 }
 
 /* The claim keeps the operation, and so its record, while that is taken hold of. */
