@@ -39,9 +39,19 @@ static void clear_hook(weir_task *task)
     }
 }
 
+/* The work's own thread is inside its function, where no hook is called. So it is the hook that calls, which has been
+ * given the task by the work, and it must not wait for itself. */
+static bool is_called_by_the_hook(const weir_task *task)
+{
+    const struct worker *self = worker_self();
+    return self == NULL || &task->c->all->accounts[self->number] != task->c->account;
+}
+
 weir_status weir_task_on_cancel(weir_task *task, weir_cancel_fn *hook, void *ctx)
 {
     struct op_change change;
+    if (is_called_by_the_hook(task))
+        return WEIR_CANCELED;                                  /* its own registration was off when it was called */
     clear_hook(task);
     if (weir_task_cancelled(task) != 0)
         return WEIR_CANCELED;

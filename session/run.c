@@ -227,7 +227,7 @@ weir_status weir_task_progress(weir_task *task, uint64_t done, uint64_t total)
 weir_status weir_task_explain(weir_task *task, const char *static_text)
 {
     if (static_text == NULL)
-        return registry_misuse(task->c->session->handle, WEIR_INVALID);
+        return registry_misuse(task->session, WEIR_INVALID);
     op_explain(task->op, task->cold, static_text);
     return WEIR_OK;
 }
@@ -236,7 +236,7 @@ weir_status weir_task_explain(weir_task *task, const char *static_text)
 weir_status weir_task_detail(weir_task *task, void *data, size_t size)
 {
     if (task->deferred)                                        /* K is the token's */
-        return registry_misuse(task->c->session->handle, WEIR_INVALID);
+        return registry_misuse(task->session, WEIR_INVALID);
     if ((traits_of(task->op) & OP_DETAILED) != 0)
         return WEIR_ALREADY;
     /* relaxed: there is nothing to see behind it */

@@ -5,6 +5,8 @@
 weir_status weir_task_defer(weir_task *task, weir_token *out)
 {
     struct op_change change;
+    if (out == NULL)
+        return registry_misuse(task->session, WEIR_INVALID);
     if (weir_task_cancelled(task) != 0)
         return WEIR_CANCELED;
     /* before T8: from then on the token's holder may decide, and this function must not write the outcome over his */

@@ -286,6 +286,54 @@ static void a_hook_registered_after_a_cancel_is_refused_and_not_called(void **un
     assert_int_equal(seen.hooks, 0);
 }
 
+/* What the work gives to its hook. */
+struct shared {
+    struct gate entered, removed;
+    weir_task *task;
+    _Atomic weir_status answer;
+};
+
+static bool hook_removes_itself(weir_reason reason, void *ctx)
+{
+    struct shared *shared = ctx;
+    (void)reason;
+    shared->answer = weir_task_on_cancel(shared->task, NULL, NULL);
+    gate_open(&shared->removed);
+    return false;
+}
+
+static weir_status work_shares_its_task(weir_task *task, void *ctx)
+{
+    struct shared *shared = ctx;
+    shared->task = task;
+    if (weir_task_on_cancel(task, hook_removes_itself, shared) != WEIR_OK)
+        return WEIR_FAILED;
+    gate_open(&shared->entered);
+    gate_wait(&shared->removed);
+    return WEIR_OK;
+}
+
+static void result_is_counted(const weir_result *r, void *ctx)
+{
+    (void)r;
+    (void)ctx;
+    tally_add(&seen.finals, 1);
+}
+
+static void a_hook_that_removes_itself_does_not_wait(void **unused)
+{
+    (void)unused;
+    static const weir_kind kind = KIND(.work = work_shares_its_task, .on_result = result_is_counted);
+    struct shared shared = { .entered = GATE_INIT, .removed = GATE_INIT };
+    weir_op op = start(&kind, &shared);
+    gate_wait(&shared.entered);
+    assert_ok(weir_op_cancel(op, WEIR_REASON_USER));
+    gate_wait(&shared.removed);
+    assert_status(shared.answer, WEIR_CANCELED);
+    tally_wait(&seen.finals, 1);
+    assert_ok(weir_op_close(op));
+}
+
 static weir_status work_replaces_a_running_hook(weir_task *task, void *ctx)
 {
     struct probe *probe = ctx;
@@ -371,6 +419,7 @@ int main(void)
         TEST(a_removed_hook_is_not_called),
         TEST(a_hook_registered_after_a_cancel_is_refused_and_not_called),
         TEST(replacing_a_running_hook_waits_for_its_return),
+        TEST(a_hook_that_removes_itself_does_not_wait),
         TEST(a_hooks_true_against_a_completion_has_one_outcome),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,29 @@ static void wrong_arguments_are_counted(void **unused)
     assert_counted(weir_timer_start(lane_of(app), NULL, 0, 0), WEIR_INVALID, 1);
 }
 
+static weir_status work_defers_to_nobody(weir_task *task, void *ctx)
+{
+    weir_status *answer = ctx;
+    *answer = weir_task_defer(task, NULL);
+    return WEIR_OK;
+}
+
+static void a_deferral_without_a_place_for_its_token_is_counted(void **unused)
+{
+    (void)unused;
+    static const weir_kind kind = KIND(.work = work_defers_to_nobody);
+    const weir_result *r;
+    weir_status answer = WEIR_OK;
+    uint64_t before = misuses();
+    weir_op op = start(&kind, &answer);
+    assert_ok(weir_op_next(op, WEIR_FOREVER, &r));
+    assert_false(r->more);
+    assert_ok(r->status);                                      /* it was not deferred */
+    assert_status(answer, WEIR_INVALID);
+    assert_int_equal(misuses() - before, 1);
+    assert_ok(weir_op_close(op));
+}
+
 static void handles_that_never_were_are_counted(void **unused)
 {
     (void)unused;
@@ -171,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(wrong_arguments_are_counted),
+        TEST(a_deferral_without_a_place_for_its_token_is_counted),
         TEST(handles_that_never_were_are_counted),
         TEST(a_handle_that_is_used_after_its_close_is_counted),
         TEST(what_cannot_be_acknowledged_is_counted),
