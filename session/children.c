@@ -26,11 +26,17 @@
 
 /* ---- folding ---- */
 
+static uint32_t reason_for_children(const struct session *s)
+{
+    uint64_t word = atomic_load_explicit(&s->cancel.word, memory_order_acquire);       /* K1 */
+    return cancel_reason(word) == WEIR_REASON_APPLICATION_CLOSED ? WEIR_REASON_APPLICATION_CLOSED : WEIR_REASON_PARENT;
+}
+
 void session_fold_slow(struct session *s, struct session *parent)
 {
     session_fold(parent);
     latency_inherit(s, parent);
-    (void)cancel_fold(&s->cancel, &parent->cancel, WEIR_REASON_PARENT);
+    (void)cancel_fold(&s->cancel, &parent->cancel, reason_for_children(parent));
 }
 
 /* Is there something to be folded, here or above? */
@@ -71,12 +77,6 @@ weir_status child_enter(struct session *s, uint64_t handle)
     atomic_store_explicit(&s->parent_handle, handle, memory_order_relaxed);
     atomic_store_explicit(&s->parent, parent, memory_order_relaxed);
     return WEIR_OK;
-}
-
-static uint32_t reason_for_children(const struct session *s)
-{
-    uint64_t word = atomic_load_explicit(&s->cancel.word, memory_order_acquire);       /* K1 */
-    return cancel_reason(word) == WEIR_REASON_APPLICATION_CLOSED ? WEIR_REASON_APPLICATION_CLOSED : WEIR_REASON_PARENT;
 }
 
 static struct close_terms terms_for_children(struct session *s)
