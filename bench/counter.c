@@ -104,6 +104,8 @@ static void note_rmw(const volatile void *at, size_t size)
 /* The compiler's names begin with underscores, which C reserves; so the linker is told them, and C has others. */
 #define LINKED(name) __asm__(name)
 
+/* A type cannot stand in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 /* clang-format off */
 
 /* ---- plain accesses ---- */
@@ -224,6 +226,7 @@ void signal_fence(int order)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* ---- system calls: the library makes its own through syscall() ---- */
 

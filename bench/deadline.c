@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { MS = 1000000, SECOND = 1000 * MS, SPREAD_NS = 100 * MS };
+enum { MS = 1000000, SECOND = 1000 * MS, SPREAD_NS = 100 * MS, SETTLE_NS = 2 * MS };
 
 static weir_app app;
 static struct tally parked;                            /* the one worker's */
@@ -114,7 +114,7 @@ static void storm(size_t count, bool of_session, int64_t *first, int64_t *last)
     for (size_t i = 0; i < count; i++)
         bench_must(weir_op_start(session, &KIND, NULL, &options, NULL), "start");
     tally_await(&parked, count);
-    bench_sleep(2 * MS);
+    bench_sleep(SETTLE_NS);
     int64_t began = bench_now();
     atomic_fetch_add_explicit(&stepped_now, 2ll * SECOND, memory_order_acq_rel);       /* pairs with stepped_clock() */
     bench_must(weir_app_tick(app), "tick");

@@ -5,43 +5,7 @@
  * Each inner node forks its left half, calls its right half, and joins; leaves are empty. So per leaf there are one
  * fork, one join, and two calls.
  */
-#include "harness.h"
-
-struct node {
-    weir_job job;
-    unsigned depth;
-};
-
-static void tree_run(unsigned depth);
-
-static void node_run(weir_job *job, weir_status status)
-{
-    (void)status;
-    tree_run(((struct node *)job)->depth);
-}
-
-static void tree_run(unsigned depth)
-{
-    if (depth == 0)
-        return;
-    struct node left = { .job = { .fn = node_run }, .depth = depth - 1 };
-    weir_fork(&left.job);
-    tree_run(depth - 1);
-    weir_join(&left.job);
-}
-
-static void root_run(weir_job *job, weir_status status)
-{
-    bench_must(status, "run the root");
-    tree_run(*(unsigned *)job->ctx);
-}
-
-static double tree_time(weir_app app, unsigned depth, bool lend)
-{
-    int64_t began = bench_now();
-    bench_must(weir_app_run(app, root_run, &depth, lend), "run a tree");
-    return (double)(bench_now() - began) / (double)(1u << depth);
-}
+#include "load.h"
 
 static void measure_tree(const char *row, uint32_t workers, bool lend)
 {

@@ -10,6 +10,7 @@
  * model.awk fits constants to 1 and 2 workers, and compares what they say about 4 and 8 with what was measured.
  */
 #include "close_load.h"
+#include "load.h"
 
 #include <stdio.h>
 
@@ -26,48 +27,12 @@ static void sample(const char *what, uint32_t workers, const char *unit, double 
 
 /* ---- tree ---- */
 
-struct node {
-    weir_job job;
-    unsigned depth;
-};
-
-static void tree_run(unsigned depth);
-
-static void node_run(weir_job *job, weir_status status)
-{
-    (void)status;
-    tree_run(((struct node *)job)->depth);
-}
-
-static void tree_run(unsigned depth)
-{
-    if (depth == 0)
-        return;
-    struct node left = { .job = { .fn = node_run }, .depth = depth - 1 };
-    weir_fork(&left.job);
-    tree_run(depth - 1);
-    weir_join(&left.job);
-}
-
-static void root_run(weir_job *job, weir_status status)
-{
-    bench_must(status, "run the root");
-    tree_run(*(unsigned *)job->ctx);
-}
-
-static double tree_time(weir_app app, unsigned depth)
-{
-    int64_t began = bench_now();
-    bench_must(weir_app_run(app, root_run, &depth, false), "run a tree");
-    return (double)(bench_now() - began) / (double)(1u << depth);
-}
-
 static void measure_tree(uint32_t workers)
 {
     unsigned depth = bench_is_quick() ? 17 : 20;
     weir_app app = bench_app_open(workers);
-    tree_time(app, depth - 3);
-    sample("tree", workers, "ns/leaf", tree_time(app, depth));
+    tree_time(app, depth - 3, false);
+    sample("tree", workers, "ns/leaf", tree_time(app, depth, false));
     bench_app_close(app);
 }
 

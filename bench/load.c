@@ -185,3 +185,41 @@ double burst_run(weir_queue queue, size_t size, size_t jobs)
     burst_once(burst, jobs / 10);                                      /* warm-up */
     return burst_once(burst, jobs);
 }
+
+/* ---- tree ---- */
+
+struct node {
+    weir_job job;
+    unsigned depth;
+};
+
+static void tree_run(unsigned depth);
+
+static void node_run(weir_job *job, weir_status status)
+{
+    (void)status;
+    tree_run(((struct node *)job)->depth);
+}
+
+static void tree_run(unsigned depth)
+{
+    if (depth == 0)
+        return;
+    struct node left = { .job = { .fn = node_run }, .depth = depth - 1 };
+    weir_fork(&left.job);
+    tree_run(depth - 1);
+    weir_join(&left.job);
+}
+
+static void root_run(weir_job *job, weir_status status)
+{
+    bench_must(status, "run the root");
+    tree_run(*(unsigned *)job->ctx);
+}
+
+double tree_time(weir_app app, unsigned depth, bool lend)
+{
+    int64_t began = bench_now();
+    bench_must(weir_app_run(app, root_run, &depth, lend), "run a tree");
+    return (double)(bench_now() - began) / (double)(1u << depth);
+}

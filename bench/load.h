@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * load.h - two ways to keep a queue busy with empty jobs
+ * load.h - three ways to keep a pool busy with nothing
  *
  * feed: producers outside of the pool submit one job after the other. Each has a ring of jobs that it uses over and
  * over, so that the jobs stay in the cache as those of a server would, and so that the backlog is bounded. The ring is
@@ -10,6 +10,8 @@
  *
  * burst: a job on a worker submits a number of empty jobs and returns; the last of them to run submits the next burst.
  * For pools of one worker.
+ *
+ * tree: forks and joins. Each inner node forks its left half, calls its right half, and joins; leaves are empty.
  */
 #ifndef WEIR_BENCH_LOAD_H
 #define WEIR_BENCH_LOAD_H
@@ -31,5 +33,8 @@ double feed_run(const struct feed *feed);
 
 /** burst_run - time on the worker, in ns per job; @size jobs in each burst, @jobs in all */
 double burst_run(weir_queue queue, size_t size, size_t jobs);
+
+/** tree_time - time for a tree with 2^@depth leaves, in ns per leaf; @lend: on the calling thread, too */
+double tree_time(weir_app app, unsigned depth, bool lend);
 
 #endif

@@ -6,8 +6,8 @@
 #
 #   bench/run.sh [--quick] [--rounds N] [--bin DIR] [--report DIR] [NAME...]
 #
-#   --quick       small counts, one round, no repetition: to see that all is well, not to quote. It ends within two
-#                 minutes: what a busy machine leaves no time for is left out, with a word
+#   --quick       small counts, no repetition, one round unless told otherwise: to see that all is well. A round ends
+#                 within two minutes: what a busy machine leaves no time for is left out, with a word
 #   --rounds N    15 unless told otherwise
 #   --bin DIR     where the programs are; build/bench/bench unless told otherwise
 #   --report DIR  where samples.csv and index.html go; bench/report unless told otherwise
@@ -47,6 +47,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ -n "$rounds" ] || rounds=$([ -n "$quick" ] && echo 1 || echo 15)
+quick_s=$((quick_s * rounds))
 
 peers=''
 for program in "$bin"/peers/peer_*; do
