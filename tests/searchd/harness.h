@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_SECONDS = 60, LINE_BYTES = 32768 };
+enum { PATIENCE_SECONDS = 120, LINE_BYTES = 32768 };
 
 /* ---- the directory ---- */
 
