@@ -9,7 +9,8 @@ second line of each names the programs, or program/scenario, to begin with.
 All is built from a copy of the tree (build/mutants/tree), so the tree itself is never touched. A patch is applied to
 the copy, and what depends on the changed file is compiled again and linked with one program of scenarios after the
 other. An order needs no compiling, see explorer.py; it is tried with the scenarios that come by its place. What
-killed a mutant last comes first, and the first kill ends it. A kill is a violation or a crash.
+killed a mutant last comes first, and the first kill ends it. A kill is a violation or a crash. `--scenes` asks the other way round:
+each scenario that has killed nothing is tried with mutants that others have killed.
 
 What is known is kept in docs/mutants.md, which is both the table for people and this program's memory. An order is
 named by its file, its function, and its number there. The run fails when an order or a patch has no row, or a survivor
@@ -32,6 +33,7 @@ OUT = os.path.join(WORK, "out")
 TABLE = os.path.join(ROOT, "docs", "mutants.md")
 PATCHES = os.path.join(ROOT, "tests", "mutants", "patches")
 NO_REASON = "survives, and nobody has said why"
+SCENE_MUTANTS_MAX = 12
 SCENES_MAX = 12                  # of those that come by an order's place; the likeliest
 SEARCHED = "survives {} scenarios, {} of them searched in full, and nobody has said why"
 UNREACHED = "survives, because no scenario comes there"
@@ -162,16 +164,52 @@ def read_table():
     return rows
 
 
+def read_scenes():
+    """What each scenario kills, by "program scenario"; the second table."""
+    rows = {}
+    if os.path.exists(TABLE):
+        with open(TABLE) as file:
+            for line in file:
+                cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+                if len(cells) == 2 and cells[0].startswith("`"):
+                    rows[cells[0].strip("`")] = cells[1]
+    return rows
+
+
+def all_scenes():
+    """By their sources: "program scenario", and whether it is there to find something by itself."""
+    folder, found = os.path.join(ROOT, "tests", "explore", "scenarios"), {}
+    for name in sorted(os.listdir(folder)):
+        if name.startswith("scene_") and name.endswith(".c"):
+            with open(os.path.join(folder, name)) as file:
+                for scenario, bounds in re.findall(r"^EXPLORE_SCENARIO\((\w+),([^{]*)\{?", file.read(), flags=re.M):
+                    found[f"{name[6:-2]} {scenario}"] = ".expect" in bounds
+    return found
+
+
+def scene_results(mutants, rows):
+    """A mutant that it has killed, says the first table; else what the second one says."""
+    known, killers = read_scenes(), {}
+    for mutant in mutants:
+        match = re.match(r"killed: (\w+ \w+)", rows.get(mutant["id"], ""))
+        if match:
+            killers.setdefault(match[1], f"kills `{mutant['id']}`")
+    return {name: "finds what is planted in it" if expects else killers.get(name) or known.get(name) or UNTRIED
+            for name, expects in all_scenes().items()}
+
+
 def change_text(mutant):
     return mutant["what"] if mutant["patch"] else f"{mutant['change'][0]} to {mutant['change'][1]}"
 
 
-def write_table(mutants, rows):
+def write_table(mutants, rows, more=None):
     results = [rows.get(m["id"], UNTRIED) for m in mutants]
     killed = sum(r.startswith("killed") for r in results)
     untried = sum(r == UNTRIED for r in results)
     with open(os.path.join(ROOT, "tests", "mutants", "head.md")) as file:
         head = file.read()
+    scenes = scene_results(mutants, rows)
+    scenes.update(more or {})
     with open(TABLE, "w") as file:
         file.write(head)
         file.write(f"\n{len(mutants)} mutants: {killed} killed, {len(mutants) - killed - untried} survive, "
@@ -179,6 +217,11 @@ def write_table(mutants, rows):
         file.write("| mutant | change | result |\n|---|---|---|\n")
         for mutant, result in zip(mutants, results):
             file.write(f"| `{mutant['id']}` | {change_text(mutant)} | {result} |\n")
+        idle = sum(not r.startswith(("kills", "finds")) for r in scenes.values())
+        file.write(f"\n## Scenarios, and one mutant that each kills\n\n{len(scenes)} scenarios, of which {idle} have "
+                   "killed nothing yet.\n\n| scenario | result |\n|---|---|\n")
+        for name, result in scenes.items():
+            file.write(f"| `{name}` | {result} |\n")
 
 
 # ---- the copy ----
@@ -368,6 +411,37 @@ class Trial:
                 self.one(mutant)
 
 
+def try_scene(explorer, name, mutants, rows):
+    """Orders that others have killed, the rarest places first: who comes by one that few come by is there for it."""
+    program, scenario = name.split()
+    row = explorer.surveys[program]["rows"][scenario]
+    fitting = [m for m in mutants if m["patch"] is None and m["place"] in row["places"]
+               and rows.get(m["id"], UNTRIED).startswith("killed")]
+    fitting.sort(key=lambda m: len(explorer.who_comes_by(m["place"])))
+    for bounds, seconds in ((FEW, 0.7), ((), 2)):
+        for mutant in fitting[:SCENE_MUTANTS_MAX]:
+            weaker = explorer.weakened(program, mutant["place"], mutant["which"], mutant["change"][1])
+            if explorer.search(program, scenario, seconds, (*bounds, *weaker))[1]:
+                return f"kills `{mutant['id']}`"
+    return f"kills none of {min(len(fitting), SCENE_MUTANTS_MAX)} that others kill"
+
+
+def try_scenes(explorer, mutants, rows, options):
+    """Those of the second table that have not killed anything."""
+    lock, results = threading.Lock(), scene_results(mutants, rows)
+    chosen = [name for name, result in results.items() if result == UNTRIED and name.split()[0] in explorer.surveys
+              and (options.only is None or re.search(options.only, name))]
+
+    def one(name):
+        result = try_scene(explorer, name, mutants, rows)
+        with lock:
+            results[name] = result
+            say(f"{name}: {result}")
+            write_table(mutants, rows, results)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(one, chosen))
+
+
 def prepare(options):
     """The programs as they are, and what their scenarios do."""
     make_tree()
@@ -386,13 +460,16 @@ def main():
     parser.add_argument("--patches", action="store_true", help="only the patches")
     parser.add_argument("--untried", action="store_true", help="only those without a result")
     parser.add_argument("--open", action="store_true", help="only those without a result, or a reason")
+    parser.add_argument("--scenes", action="store_true", help="the other way round: what does a scenario kill?")
     parser.add_argument("--programs", default="", help="only scenarios of the programs that this finds")
     parser.add_argument("--limit", type=int, default=0, help="so many at most")
     parser.add_argument("--seconds", type=float, default=20, help="of searching for each (20)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="searches at a time")
     options = parser.parse_args()
     mutants, rows, broken = all_patches() + all_orders(), read_table(), 0
-    if not options.check:
+    if options.scenes:
+        try_scenes(prepare(options), mutants, rows, options)
+    elif not options.check:
         chosen = choose(mutants, rows, options)
         trial = Trial(prepare(options), mutants, chosen, rows, options.seconds)
         trial.all(options.jobs)

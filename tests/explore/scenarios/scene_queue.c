@@ -419,8 +419,8 @@ static void *submit_with_patience(void *which)
  *      waiter   full ....................... waiters + 1, sleeps
  *      worker          count - 1, nobody waits
  *
- * kills: F1, the leaver's look relaxed; no post */
-EXPLORE_SCENARIO(queue_with_one_place_and_a_submitter_who_waits, .preemptions = 3, .stale_reads = 1)
+ * kills: F1, each of the four; no post */
+EXPLORE_SCENARIO(queue_with_one_place_and_a_submitter_who_waits, .preemptions = 3, .stale_reads = 2)
 {
     begin(WEIR_NEW(weir_queue_options, .limit = 1));
     submit_one((void *)0);
@@ -496,12 +496,20 @@ EXPLORE_SCENARIO(lane_with_one_place_refuses_the_second, .preemptions = 4, .stal
 /* ---- a deferred job's memory is used again when its deferral is over (R2) ---- */
 
 static bool submitted_again;
+static int answer;                                             /* plain: by who replies, before that */
+
+static void *answer_and_reply(void *unused)
+{
+    answer = 1;
+    return reply(unused);
+}
 
 static void *look_whether_it_is_over(void *unused)
 {
     weir_status status = weir_job_submit(queue, &jobs[0]);
     explore_check(status == WEIR_OK || status == WEIR_BUSY);
     submitted_again = status == WEIR_OK;
+    explore_check(!submitted_again || answer == 1);
     return unused;
 }
 
@@ -510,7 +518,7 @@ EXPLORE_SCENARIO(reply_then_the_job_is_submitted_again, .preemptions = 3, .stale
 {
     defer_first();
     jobs[0].fn = run;
-    pthread_t first = start(reply, 0), second = start(look_whether_it_is_over, 0);
+    pthread_t first = start(answer_and_reply, 0), second = start(look_whether_it_is_over, 0);
     be_worker(0);
     work(1);
     worker_current = NULL;

@@ -37,6 +37,32 @@ EXPLORE_SCENARIO(session_close_against_completion_and_handle, .preemptions = 2)
     explore_observe(told[0].runs * 8u + told[0].reason);
 }
 
+static void *look_twice(void *unused)
+{
+    (void)worker_thread((void *)(intptr_t)2);
+    return unused;
+}
+
+/* The close callback comes by a worker: the job that is due is being popped, for the sweep, when the last one leaves,
+ * and he pushes it again, or it finds the callback due. The control thread would come a millisecond later.
+ * kills: O4's store release; N1 and N2 of the job that is due */
+EXPLORE_SCENARIO(session_close_calls_back_without_the_control_thread, .preemptions = 2, .stale_reads = 1)
+{
+    begin_session();
+    start_op(0, &plain_kind);
+    finish();
+    explore_check(close_session() == WEIR_OK);
+    pthread_t worker = start(look_twice, 0);
+    explore_check(weir_op_close(op[0]) == WEIR_OK);            /* the last to leave */
+    pthread_join(worker, NULL);
+    be_worker(0);
+    while (look_once())
+        ;
+    worker_current = NULL;
+    explore_check(closes == 1);
+    end_session(true);
+}
+
 /* Two operations: one is in the hands of a worker, the other is swept by another. */
 EXPLORE_SCENARIO(session_close_against_a_worker_at_work, .preemptions = 2)
 {
