@@ -75,9 +75,9 @@ done <"$dir/questions"
 plot_growth growth_close "Close of N queued operations of the library, ns for each" operations xy
 plot_growth growth_queued "Close of N queued operations, ns for each" operations xy
 plot_growth growth_parked "Close of N parked operations, ns for each" operations xy
-plot_growth growth_workers_tree "Fork-join, ns for each leaf" workers x
-plot_growth growth_workers_jobs "Jobs of a microsecond, ns for each" workers x
-plot_growth growth_workers_close "Close of 100000 queued operations, ns for each" workers x
+plot_growth growth_workers_tree "Fork-join, ns for each leaf" workers 'x 2'
+plot_growth growth_workers_jobs "Jobs of a microsecond, ns for each" workers 'x 2'
+plot_growth growth_workers_close "Close of 100000 queued operations, ns for each" workers 'x 2'
 
 # ---- the page ----
 

@@ -5,6 +5,8 @@
 #
 #   x     the peer's figure divided by the library's of the same round: median and quartiles
 #   won   the quartiles lie above 1; lost: below; even: 1 is between them
+#
+# And each peer's best row: where its x is the least, with the number of rows won, even and lost.
 
 # Of the rounds that both have.
 function ratios(key, us, list,    i, n, ours)
@@ -65,9 +67,39 @@ function print_question(name,    n, peer, i, cell, key)
         print "</table>"
 }
 
+function note_best(peer, name,    cell, x)
+{
+    against_us(peer SUBSEP name, US SUBSEP name, cell)
+    if (cell[8] == "")
+        return
+    if (!(peer in best))
+        peers[++peer_count] = peer
+    verdicts[peer, cell[8]]++
+    x = substr(cell[6], 2) + 0
+    if (!(peer in best) || x < best[peer]) {
+        best[peer] = x
+        best_row[peer] = name
+    }
+}
+
+function print_best(total, list,    i, k, n, peer)
+{
+    for (i = 1; i <= total; i++) {
+        n = answers(list[i], peer)
+        for (k = 1; k <= n; k++)
+            note_best(peer[k], list[i])
+    }
+    printf "\neach peer's best row\n  %-18s %-30s %10s   %5s %5s %5s\n", "peer", "row", "x", "won", "even", "lost"
+    for (i = 1; i <= peer_count; i++)
+        printf "  %-18s %-30s %10s   %5d %5d %5d\n", peers[i], best_row[peers[i]], sprintf("x%.3g", best[peers[i]]),
+            verdicts[peers[i], "won"], verdicts[peers[i], "even"], verdicts[peers[i], "lost"]
+}
+
 END {
     total = questions_of_peers(list)
     for (i = 1; i <= total; i++)
         if (asked == "" || asked == list[i])
             print_question(list[i])
+    if (asked == "" && !html && total > 0)
+        print_best(total, list)
 }
