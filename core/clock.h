@@ -23,6 +23,14 @@
 
 #include <weir/status.h>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CLOCK_TICKS_BY_CLOCK
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define CLOCK_TICKS_BY_CLOCK
+#endif
+
 struct clock {
     int64_t (*now)(void *ctx);                                 /* I; NULL: CLOCK_MONOTONIC */
     void *ctx;                                                 /* I */
@@ -33,6 +41,22 @@ int64_t clock_monotonic(void);
 
 /* The same to the kernel's tick, a few milliseconds: for stamps that every operation gets, at 4 ns each. */
 int64_t clock_monotonic_coarse(void);
+
+/* The processor's own count of time, at an even rate that the reader has to find out. A clock read costs as much as a
+ * wake-up may when the kernel's page for it is cold; this costs 5 ns always. For guesses: no promise leans on it. Where
+ * every step must be repeatable (the schedule explorer) it is the clock. */
+static inline uint64_t clock_ticks(void)
+{
+#if defined(__x86_64__) && !defined(CLOCK_TICKS_BY_CLOCK)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__) && !defined(CLOCK_TICKS_BY_CLOCK)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return (uint64_t)clock_monotonic();
+#endif
+}
 
 static inline bool clock_is_manual(const struct clock *c)
 {

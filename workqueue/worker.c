@@ -25,14 +25,28 @@ static void stop_searching(struct worker *w)
         idle_notify(&w->app->idle);
 }
 
-/* The gap that has just ended says how long the next spin may take: twice as long, if spinning would have bridged
- * it. */
+/* The last gap says how long the next spin may take: twice as long, if spinning would have bridged it. */
 static void learn_spin(struct worker *w, int64_t gap_ns)
 {
-    if (gap_ns <= SPIN_MAX_NS)
+    if (gap_ns < SPIN_MAX_NS)
         w->spin_ns = 2 * gap_ns < SPIN_MIN_NS ? SPIN_MIN_NS : 2 * gap_ns > SPIN_MAX_NS ? SPIN_MAX_NS : 2 * gap_ns;
     else
         w->spin_ns = w->spin_ns / 2 < SPIN_MIN_NS ? SPIN_MIN_NS : w->spin_ns / 2;
+}
+
+/* A gap begins, and the one before is over for long. Its end was a moment to run a job, not to read a clock: so it was
+ * noted in ticks, whose rate the two beginnings tell. */
+static void begin_gap(struct worker *w)
+{
+    int64_t now = clock_monotonic();
+    uint64_t ticks = clock_ticks();
+    if (w->idle_ns != 0 && ticks > w->idle_ticks) {
+        double rate = (double)(now - w->idle_ns) / (double)(ticks - w->idle_ticks);
+        double gap = (double)(int64_t)(w->busy_ticks - w->idle_ticks) * rate;
+        learn_spin(w, gap < (double)SPIN_MAX_NS ? (int64_t)gap : SPIN_MAX_NS);
+    }
+    w->idle_ns = now;
+    w->idle_ticks = ticks;
 }
 
 static struct job *spin(struct worker *w)
@@ -84,13 +98,13 @@ static struct job *look_again_and_sleep(struct worker *w)
 /* NULL: the application stops, and nothing is left. */
 static struct job *wait_for_job(struct worker *w)
 {
-    int64_t start = clock_monotonic();
     struct job *job = NULL;
+    begin_gap(w);
     if (w->app->may_spin && idle_search_begin(&w->app->idle))
         job = search(w);
     while (job == NULL && !app_is_stopping(w->app))
         job = look_again_and_sleep(w);
-    learn_spin(w, clock_monotonic() - start);
+    w->busy_ticks = clock_ticks();
     if (job == NULL)
         job = worker_find(w, LANE_ALL);
     return job != NULL ? job : blocking_take(w->app);    /* the application stops: whoever is there ends what is left */

@@ -65,6 +65,8 @@ struct worker {
     uint32_t depth;                                      /* W: calls that are under way */
     weir_status told[WORKER_CALLS_MAX];                  /* W: what the functions of calls were called with */
     int64_t spin_ns;                                     /* W: how long spinning has lately been worth it */
+    int64_t idle_ns;                                     /* W: when it last found nothing to do; 0: never yet */
+    uint64_t idle_ticks, busy_ticks;                     /* W: the same, and when it found something again */
     uint32_t batch;                                      /* W: jobs of the last batch */
     uint32_t singles;                                    /* W: batches of one */
     bool gathers;                                        /* W: letting jobs gather has lately paid (pick.c) */

@@ -124,6 +124,16 @@ static void for_ever_is_never_over(void **unused)
     assert_false(time_is_over(WEIR_FOREVER, INT64_MAX));
 }
 
+static void ticks_go_on_while_the_clock_does(void **unused)
+{
+    (void)unused;
+    int64_t began = clock_monotonic();
+    uint64_t ticks = clock_ticks();
+    while (clock_monotonic() < began + 1000)
+        ;
+    assert_true(clock_ticks() > ticks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +148,7 @@ int main(void)
         cmocka_unit_test(sums_stick_at_the_ends),
         cmocka_unit_test(a_deadline_has_come_when_the_time_is_there),
         cmocka_unit_test(for_ever_is_never_over),
+        cmocka_unit_test(ticks_go_on_while_the_clock_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
