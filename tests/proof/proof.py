@@ -311,6 +311,8 @@ def explorer_rows(jobs):
     left = {name: job for name, job in of.items() if name not in tests}
     everything = list(left.values())
     areas = [(text, [left.pop(name) for name in names if name in left], other) for text, names, other in AREAS]
+    rest = [name for name in left if name.startswith("session_")]
+    areas.append(("sessions: the rest", [left.pop(name) for name in rest], "none found"))
     areas.append(("all else", list(left.values()), ""))
     for text, here, other in areas:
         if here:
@@ -345,13 +347,13 @@ def mutant_rows():
     with open(ROOT + "/docs/mutants.md", encoding="utf-8") as file:
         for line in file:
             cells = [cell.strip() for cell in line.split("|")]
-            if line.startswith("| `"):
+            result = re.match(r"killed|survives|not tried", cells[-2]) if len(cells) > 4 else None
+            if result:
                 kind = counts["patch" if cells[1].startswith("`patch") else "order"]
-                result = cells[3].split(":")[0].split()[0]
-                kind[result] = kind.get(result, 0) + 1
+                kind[result[0]] = kind.get(result[0], 0) + 1
     for kind, text in ("patch", "mutants: protocol defects"), ("order", "mutants: weakened orders"):
         count = counts[kind]
-        untried = count.get("not", 0)
+        untried = count.get("not tried", 0)
         yield ("page", text, "%d of %d found%s" % (count.get("killed", 0), sum(count.values()) - untried,
                                                      ", %d not tried" % untried if untried else ""),
                "as its page says", "none found for a C library" if kind == "order" else "rcutorture: BUSTED")
