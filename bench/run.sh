@@ -161,8 +161,8 @@ done
 rm -f "$csv.part"
 [ ! -t 2 ] || printf '\r%90s\r' '' >&2
 [ -z "$no_time" ] || no_time="; no time for$no_time"
-left_out=$(echo "$left_out" | tr ' ' '\n' | sort -u | tr '\n' ' ')
-[ -z "${left_out# }" ] || left_out="; could not answer everything: ${left_out# }"
+# shellcheck disable=SC2086
+[ -z "$left_out" ] || left_out="; could not answer everything: $(printf '%s\n' $left_out | sort -u | paste -s -d ' ' -)"
 echo "# load after $(load), $(($(date +%s) - first)) s$left_out$no_time" >>"$csv"
 
 grep '^#' "$csv" | sed 's/^# //'
