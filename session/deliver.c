@@ -167,17 +167,25 @@ static void fill_detail(struct delivery *d, weir_result *r)
         r->data = cold_detail(d->cold, &r->size);
 }
 
-/* Its status: the work's own answer, or the library's (C4). Abandoned work may still be writing its own: not read. */
+/* Has the work, or its token, answered? Abandoned work that is on its stack may just be writing its answer: not read. What
+ * was decided before the abandon, and waited for an acknowledgement or a handle, keeps its answer. */
+static bool is_answered(const struct delivery *d)
+{
+    bool may_change = op_phase(d->word) == OP_ABANDONED && op_has(d->word, OP_STACK);
+    return (d->traits & OP_ANSWERED) != 0 && !may_change;
+}
+
+/* Its status: the work's own answer, or the library's (C4). */
 static void fill_outcome(struct delivery *d, weir_result *r)
 {
     fill_detail(d, r);
     r->reason = (weir_reason)op_reason(d->word);
-    if (op_phase(d->word) == OP_ABANDONED)
-        r->status = WEIR_ABANDONED;
-    else if ((d->traits & OP_ANSWERED) != 0) {
+    if (is_answered(d)) {
         r->status = d->cold->ack.beside;
         r->message = op_explained(d->op, d->cold);
-    } else
+    } else if (op_phase(d->word) == OP_ABANDONED)
+        r->status = WEIR_ABANDONED;
+    else
         r->status = r->reason == WEIR_REASON_TIMEOUT ? WEIR_TIMED_OUT : WEIR_CANCELED;
     if (r->message == NULL)
         r->message = weir_status_text(r->status);
@@ -274,7 +282,7 @@ static void deliver_final(struct delivery *d)
     r = fill(d, pull ? &cold_stream(d->cold)->final : acks_later ? &cold_stream(d->cold)->result : &on_stack);
     fill_outcome(d, r);
     fill_counts(d, r);
-    count_finals(d->c, r->status, op_phase(d->word) == OP_ABANDONED || (d->traits & OP_ANSWERED) == 0, 1);
+    count_finals(d->c, r->status, !is_answered(d), 1);
     if ((d->traits & OP_MANUAL) != 0)                          /* also of an abandoned one: who acknowledges is late */
         ack_give(&d->cold->ack, r->number);
     if (d->kind->on_result != NULL)

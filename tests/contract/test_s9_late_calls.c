@@ -46,6 +46,61 @@ static void an_operation_that_outlives_its_session_has_none(void **unused)
     tally_wait(&probe.gones, 1);
 }
 
+/* ---- its final was decided before ---- */
+
+/* Gives one result, defers, and fails by its token, behind the result that nobody acknowledges. */
+static weir_status work_gives_one_and_defers(weir_task *task, void *ctx)
+{
+    weir_status status = weir_task_post(task, (void *)(uintptr_t)1, 8);
+    return status != WEIR_OK ? status : defer_to(task, ctx);
+}
+
+static weir_status work_gives_one_and_fails(weir_task *task, void *ctx)
+{
+    (void)ctx;
+    weir_status status = weir_task_post(task, (void *)(uintptr_t)1, 8);
+    return status != WEIR_OK ? status : WEIR_FAILED;
+}
+
+static weir_report abandon_what_is_answered(const weir_kind *kind, bool by_token)
+{
+    struct probe probe;
+    struct closing closing = CLOSING_INIT;
+    weir_session in = session_open_with(app, NULL);
+    probe_init(&probe);
+    start_in(in, kind, &probe);                                /* the handle stays open, too */
+    tally_wait(&probe.items, 1);
+    if (by_token) {
+        gate_wait(&probe.deferred);
+        assert_ok(weir_token_complete(probe.token, WEIR_FAILED, NULL, 0));
+    } else {
+        weir_report r = { .size = sizeof(r) };
+        do
+            assert_ok(weir_session_inspect(in, &r));
+        while (r.running != 0);                                /* until it has returned */
+    }
+    assert_ok(weir_session_close_with(in, WEIR_NEW(weir_close_options, .abandon = true, .closed = closing_done,
+                                                   .ctx = &closing)));
+    closing_wait(&closing, in);
+    assert_status(probe.final.status, WEIR_FAILED);
+    return closing.report;
+}
+
+static void a_final_that_was_decided_before_keeps_its_status(void **unused)
+{
+    (void)unused;
+    static const weir_kind defers_acked = KIND(.work = work_gives_one_and_defers, .on_result = on_result,
+                                               .flags = WEIR_MANUAL_ACK);
+    static const weir_kind fails_acked = KIND(.work = work_gives_one_and_fails, .on_result = on_result,
+                                              .flags = WEIR_MANUAL_ACK);
+    for (int by_token = 0; by_token < 2; by_token++) {
+        weir_report report = abandon_what_is_answered(by_token != 0 ? &defers_acked : &fails_acked, by_token != 0);
+        assert_int_equal(report.failed, 1);
+        assert_int_equal(report.abandoned, 0);
+        assert_int_equal(report.outcome, WEIR_OUTCOME_CLEAN);
+    }
+}
+
 /* ---- acknowledgements ---- */
 
 struct stream {
@@ -109,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_operation_that_outlives_its_session_has_none),
+        TEST(a_final_that_was_decided_before_keeps_its_status),
         TEST_TWO_WORKERS(an_abandoned_operations_results_need_no_acknowledgement_and_may_have_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
