@@ -177,11 +177,13 @@ static void close_what_came_late(const struct sessions *all, struct session *s, 
     (void)session_close_as(s, handle, &terms);
 }
 
-/* With a default deadline, also what its groups need for that. */
+enum { OPS_MAX = SLOTS_MAX / GROUP_SLOTS * GROUP_OPS };        /* of an application */
+
+/* With a default deadline, also what its groups need for that. What can never be is refused before it costs memory. */
 static weir_status reserve(struct session *s, uint32_t count)
 {
     struct roster *roster = &s->normal.roster;
-    weir_status status = roster_reserve(roster, count);
+    weir_status status = count > OPS_MAX ? WEIR_LIMIT : roster_reserve(roster, count);
     if (status != WEIR_OK || s->timeout_ns == WEIR_FOREVER)
         return status;
     uint32_t groups = roster_groups(roster);
