@@ -167,8 +167,8 @@ static void fill_detail(struct delivery *d, weir_result *r)
         r->data = cold_detail(d->cold, &r->size);
 }
 
-/* Has the work, or its token, answered? Abandoned work that is on its stack may just be writing its answer: not read. What
- * was decided before the abandon, and waited for an acknowledgement or a handle, keeps its answer. */
+/* Has the work, or its token, answered? Abandoned work that is on its stack may just be writing its answer: not read.
+ * What was decided before the abandon, and waited for an acknowledgement or a handle, keeps its answer. */
 static bool is_answered(const struct delivery *d)
 {
     bool may_change = op_phase(d->word) == OP_ABANDONED && op_has(d->word, OP_STACK);
