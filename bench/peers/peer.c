@@ -109,7 +109,7 @@ static void *produce(void *arg)
 static double spawn(unsigned producers, struct peer_job *job, size_t count)
 {
     pthread_t thread[2];
-    struct producer p[2];
+    struct producer p[2] = { 0 };
     _Atomic bool go = false;
     begin(count);
     for (unsigned i = 0; i < producers; i++)
