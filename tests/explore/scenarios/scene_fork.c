@@ -4,8 +4,8 @@
  * What a child writes is plain, and the join's caller reads it and then writes the child's memory: so a join that
  * returns too early, and a thief that touches the child after it is done, are races.
  *
- * The joiner sleeps after LOOKS_BEFORE_SLEEP looks, which one scenario waits for; built with 2 instead of 256, the others
- * see it, too. "kills" names mutants that they were tried with, in that way, and find. */
+ * The joiner sleeps after LOOKS_BEFORE_SLEEP looks, which one scenario waits for; built with 2 instead of 256, the
+ * others see it, too. "kills" names mutants that they were tried with, in that way, and find. */
 #include <sched.h>
 
 #include "tiny_app.h"
