@@ -16,26 +16,11 @@
  *      SHUT           no                yes
  *      other states   no                no
  *
- * Pin against close. A pin announces itself and then looks; a close shuts and then looks. Both
- * registry_shut, for calls, and registry_close, for closers too, are such a close:
- *
- *      P1  count += 1     seq_cst               P3  to SHUT, CLOSING    seq_cst
- *      P2  look at word   seq_cst               P4  look at each count  seq_cst, until it reads 0
- *      inside, if let in; else out again
- *      P5  count -= 1     release               after P4: nobody is inside whom P3 turns away
- *
- * All four are in the single total order of seq_cst operations. If a P2 is still let in, it
- * comes before P3 there, so its P1 comes before every P4, and P4 reads that P1's value or a
- * later one of the same count. Now a count that reads 0 has had as many P5 as P1 up to that
- * value, and each P5 follows its own P1; so every P1 up to there has had its P5, that
- * successful pin's too. And P5 is a release which all later steps, being read-modify-writes,
- * pass on; so P4's 0 happens after all that was done under the pin. With less than seq_cst P2
- * could read OPEN and P4 read 0: store buffering, and the application would be freed under the
- * call.
- *   - The counts need not be read at one moment: the argument holds for each by itself, because a
- *     pin goes out at the count where it came in (registry_pin keeps its address).
- *   - Who is refused at P2 has been counted for a moment. That delays a close; it ends, because P0,
- *     a look before P1, turns callers away once they see P3. P0 decides nothing else.
+ * Pin against close. Both registry_shut, for calls, and registry_close, for closers too, write the
+ * word (P3, acq_rel) and then wait until nobody is inside (P4); a pin is counted (P1) and then looks
+ * at the word (P2, acquire). Why no pin is missed: pins.h.
+ *   - P0, a look before P1, turns callers away once they see P3, so that a close that waits is not
+ *     delayed for ever. It decides nothing else.
  *   - Closers and calls share the counts, so registry_shut waits for closers that are inside too.
  *
  * Reuse of a number. A thread that is held up between P0 and P1 may wake up in a later life of the
@@ -75,16 +60,8 @@
  *     misses a child made by a raw clone, which is why it is second choice; with glibc it goes
  *     when the library is unloaded. Refusing to open would be worse, silence worse still.
  *
- * P4 waits for calls, which are short unless their thread is preempted: first it spins, then it
- * yields, then it sleeps 0.1 ms at a time, since a yield is no help to a caller of lower real-time
- * priority. P5 wakes nobody: that would cost each unpin a look. Rejected: a parker and a "closing"
- * bit in the counts for the same reason.
- *
- * Rejected: one count per application instead of eight: every call of every thread would write one
- * line. Rejected: counts of the threads' own and membarrier in close: it saves about half of a pin,
- * but needs a list of threads that come and go, which is hidden state that matters (A2). Rejected:
- * hazard pointers and epochs: the same list. Rejected: never freeing applications: their memory is
- * the user's (the hook), and a stale call would still race with the threads' end.
+ * Rejected: never freeing applications: their memory is the user's (the hook), and a stale call would
+ * still race with the threads' end.
  */
 #include "core/registry.h"
 
@@ -95,6 +72,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/asymmetric.h"
 #include "core/cache.h"
 #include "core/clock.h"
 #include "core/futex.h"
@@ -105,16 +83,11 @@ enum entry_state { FREE = 0, RESERVED, OPEN, SHUT, CLOSING, FORKED, RETIRED };
 
 #define ENTRY_STATE UINT64_C(7)
 
-struct shard {
-    CACHE_ALIGNED _Atomic uint32_t count;           /* A: threads inside, or being refused */
-};
-
 struct entry {
     CACHE_ALIGNED _Atomic uint64_t word;            /* A */
     _Atomic(void *) app;                            /* A: written while RESERVED */
     _Atomic uint32_t floor;                         /* A: written while CLOSING or RESERVED */
     _Atomic uint64_t misuses;                       /* A */
-    struct shard pins[REGISTRY_SHARDS];
 };
 
 /* Entry 0 is nobody's, so that any six bits of a handle are a safe index; it only counts. All zero is FREE. */
@@ -218,29 +191,27 @@ static weir_status mark_for_wiping(_Atomic uint32_t *word, size_t page)
 }
 
 /* What another process's threads were doing here is over. */
-static void strand_entry(struct entry *e)
+static enum entry_state strand_entry(struct entry *e)
 {
     /* All relaxed: published by F1; no other thread writes entries while the claim lasts. */
     uint64_t word = atomic_load_explicit(&e->word, memory_order_relaxed);
-    if (entry_state(word) == FREE || entry_state(word) == RETIRED) {
-        for (uint32_t shard = 0; shard < REGISTRY_SHARDS; shard++)
-            atomic_store_explicit(&e->pins[shard].count, 0, memory_order_relaxed);
-        return;
-    }
-    word = entry_word(entry_generation(word), FORKED);
-    atomic_store_explicit(&e->word, word, memory_order_relaxed);
+    if (entry_state(word) == FREE || entry_state(word) == RETIRED)
+        return entry_state(word);
+    atomic_store_explicit(&e->word, entry_word(entry_generation(word), FORKED), memory_order_relaxed);
+    return FORKED;
 }
 
 static void strand_applications(void)
 {
     uint32_t lost = 0;
+    uint64_t forked = 0;
     for (uint32_t index = 1; index <= HANDLE_APP_MAX; index++) {
-        strand_entry(&entries[index]);
-        /* relaxed: as above */
-        uint64_t word = atomic_load_explicit(&entries[index].word, memory_order_relaxed);
-        lost += entry_state(word) != FREE;
+        enum entry_state state = strand_entry(&entries[index]);
+        lost += state != FREE;
+        forked |= (uint64_t)(state == FORKED) << index;
     }
     atomic_store_explicit(&taken, lost, memory_order_relaxed); /* as above */
+    pins_begin_anew(forked);
 }
 
 /* The process is this one's, by this thread or by another. */
@@ -290,18 +261,6 @@ uint64_t registry_misuses(uint32_t index)
 
 /* ---- pin ---- */
 
-/* Threads take turns at the counts, by the order of their first pin. */
-static uint32_t shard_of_thread(void)
-{
-    static _Atomic uint32_t threads;                /* A: relaxed, only spreads */
-    static _Thread_local uint32_t shard_plus_one;
-    if (shard_plus_one == 0) {
-        uint32_t number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed);
-        shard_plus_one = number % REGISTRY_SHARDS + 1;
-    }
-    return shard_plus_one - 1;
-}
-
 static weir_status pin_until(uint64_t bits, enum handle_kind kind, enum entry_state until,
                              struct registry_pin *pin)
 {
@@ -310,20 +269,20 @@ static weir_status pin_until(uint64_t bits, enum handle_kind kind, enum entry_st
     if (process_is_forked())
         return WEIR_FORKED;
     struct entry *e = &entries[handle_app(bits)];
-    /* P0, relaxed: who holds a live handle sees OPEN, since publish happened before */
-    weir_status status = judge(atomic_load_explicit(&e->word, memory_order_relaxed), bits, until);
+    /* P0, acquire: R3, and what comes before: by then it is decided what M1 is here, and whose process this is */
+    weir_status status = judge(atomic_load_explicit(&e->word, memory_order_acquire), bits, until);
     if (status != WEIR_OK)
         return status;
-    _Atomic uint32_t *count = &e->pins[shard_of_thread()].count;
-    atomic_fetch_add_explicit(count, 1, memory_order_seq_cst);              /* P1 with P4 */
-    uint64_t word = atomic_load_explicit(&e->word, memory_order_seq_cst);   /* P2 with P3, R3 */
+    struct pin inside;
+    pin_enter(&inside, handle_app(bits));                                   /* P1, M1 */
+    uint64_t word = atomic_load_explicit(&e->word, memory_order_acquire);   /* P2 with P3 by M1; R3 */
     status = judge(word, bits, until);
     if (status != WEIR_OK) {
-        atomic_fetch_sub_explicit(count, 1, memory_order_release);          /* P5 with P4 */
+        pin_leave(&inside);                                                 /* P5 */
         return status;
     }
     pin->app = atomic_load_explicit(&e->app, memory_order_relaxed); /* P2 ordered it after R3 */
-    pin->count = count;
+    pin->pin = inside;
     return WEIR_OK;
 }
 
@@ -339,10 +298,7 @@ weir_status registry_pin_closer(uint64_t bits, struct registry_pin *pin)
 
 void registry_unpin(struct registry_pin *pin)
 {
-    uint32_t inside;
-    inside = atomic_fetch_sub_explicit(pin->count, 1, memory_order_release); /* P5 with P4 */
-    weir_assert(inside != 0);
-    (void)inside;
+    pin_leave(&pin->pin);                                                   /* P5 */
     pin->app = NULL;
 }
 
@@ -388,6 +344,7 @@ static uint32_t freshest_entry(uint64_t *word)
 weir_status registry_reserve(struct registry_place *out)
 {
     int kept = errno;
+    (void)asymmetric_init();
     weir_status status = claim_process();
     errno = kept;
     if (status != WEIR_OK)
@@ -424,45 +381,16 @@ void registry_publish(const struct registry_place *place, void *app)
 
 /* ---- close ---- */
 
-enum { SPINS = 64, YIELDS = 64, NAP_NS = 100 * 1000 };
-
-/* The n-th look in vain at a word that was not 0. */
-static void wait_a_little(_Atomic uint32_t *count, uint32_t inside, uint32_t looks)
-{
-    if (looks < SPINS)
-        cpu_relax();
-    else if (looks < SPINS + YIELDS)
-        sched_yield();
-    else
-        futex_wait(count, inside, time_add(clock_monotonic(), NAP_NS)); /* a nap: nobody wakes it */
-}
-
-/* False: the deadline came first. */
-static bool wait_until_empty(_Atomic uint32_t *count, int64_t deadline_ns)
-{
-    for (uint32_t looks = 0;; looks++) {
-        uint32_t inside = atomic_load_explicit(count, memory_order_seq_cst); /* P4 with P1, P5 */
-        if (inside == 0)
-            return true;
-        if (looks >= SPINS + YIELDS && time_is_over(deadline_ns, clock_monotonic()))
-            return false;
-        wait_a_little(count, inside, looks);
-    }
-}
-
 /* P3 and P4: from now on the state lets in fewer, and nobody is inside who came in before. */
 static bool turn_away(const struct registry_place *place, enum entry_state to, int64_t deadline_ns)
 {
     struct entry *e = &entries[place->index];
     uint64_t old = atomic_exchange_explicit(&e->word, entry_word(place->generation, to),
-                                            memory_order_seq_cst); /* P3 with P2 */
+                                            memory_order_acq_rel); /* P3 with P2 by M1 */
     weir_assert(old == entry_word(place->generation, OPEN) ||
                 old == entry_word(place->generation, SHUT));
     (void)old;
-    for (uint32_t shard = 0; shard < REGISTRY_SHARDS; shard++)
-        if (!wait_until_empty(&e->pins[shard].count, deadline_ns))
-            return false;
-    return true;
+    return pins_wait_until_none(place->index, deadline_ns);                 /* M1, P4 */
 }
 
 bool registry_shut_until(const struct registry_place *place, int64_t deadline_ns)

@@ -6,7 +6,7 @@
  * after it, after fork, and when it is no handle at all. What it promises:
  *
  *   - Between registry_pin() that answered OK and registry_unpin(), the application stays in memory
- *     with all its tables. A pin costs two atomic additions to a line that few threads share.
+ *     with all its tables. A pin costs two plain stores to a line of the thread's own (pins.h).
  *   - registry_close() returns when nobody is inside and nobody can come in. Then the caller
  *     owns the application's memory alone.
  *   - A handle of an earlier application never reaches a later one under the same number: the
@@ -55,11 +55,11 @@
 #include <stdint.h>
 
 #include "core/handle.h"
+#include "core/pins.h"
 #include "weir/status.h"
 
 enum {
     REGISTRY_APPS_MAX = HANDLE_APP_MAX,             /* at a time */
-    REGISTRY_SHARDS = 8,                            /* pin counters of each */
 };
 
 /* What registry_reserve gives, to be kept by the application. */
@@ -75,8 +75,8 @@ enum { REGISTRY_OWNED = 2, REGISTRY_STATE = 7, REGISTRY_FORKED = 5 };
 
 /* One thread's stay inside an application. Lives on the stack of one call; not to be copied. */
 struct registry_pin {
-    void *app;
-    _Atomic uint32_t *count;
+    void *app;                                      /* NULL: none */
+    struct pin pin;
 };
 
 /* ---- for calls ---- */

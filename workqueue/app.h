@@ -101,7 +101,7 @@ static inline uint32_t app_thread_count(const struct app *app)
 /* One call's stay inside an application. */
 struct app_ref {
     struct app *app;
-    struct registry_pin pin;                             /* .count NULL: this thread is the application's own */
+    struct registry_pin pin;                             /* .app NULL: this thread is the application's own */
 };
 
 /* app_enter for threads that are not the application's own: by a pin. */
@@ -120,13 +120,13 @@ static inline weir_status app_enter(uint64_t bits, enum handle_kind kind, struct
     if (kind == HANDLE_APP && bits != self->app->handle.bits)
         return WEIR_STALE;
     ref->app = self->app;
-    ref->pin.count = NULL;
+    ref->pin.app = NULL;
     return WEIR_OK;
 }
 
 static inline void app_leave(struct app_ref *ref)
 {
-    if (ref->pin.count != NULL)
+    if (ref->pin.app != NULL)
         registry_unpin(&ref->pin);
 }
 

@@ -106,7 +106,7 @@ static void any_pattern_may_be_passed(void **unused)
 static void a_refused_pin_leaves_its_output_alone(void **unused)
 {
     (void)unused;
-    struct registry_pin pin = {&pin, NULL};
+    struct registry_pin pin = {.app = &pin};
     assert_int_equal(registry_pin(0, HANDLE_APP, &pin), WEIR_INVALID);
     assert_ptr_equal(pin.app, &pin);
 }
@@ -243,6 +243,72 @@ static void a_close_that_waits_lets_nobody_in(void **unused)
     registry_unpin(&pin);
     thread_join(closer);
     registry_free(&c.place, c.place.floor);
+}
+
+/* ---- more threads than rows ---- */
+
+enum { CROWD = PINS_ROWS + 20 };
+
+static uint64_t crowd_handle;
+static struct tally crowd_inside = TALLY_INIT;
+static struct gate crowd_leaves = GATE_INIT;
+static _Atomic uint32_t crowd_shared;
+
+static void *stay_inside(void *unused)
+{
+    struct registry_pin pin;
+    if (registry_pin(crowd_handle, HANDLE_APP, &pin) != WEIR_OK)
+        return NULL;
+    atomic_fetch_add(&crowd_shared, pin.pin.shared);
+    tally_add(&crowd_inside, 1);
+    gate_wait(&crowd_leaves);
+    registry_unpin(&pin);
+    return unused;
+}
+
+static void a_close_waits_for_threads_with_and_without_a_row_of_their_own(void **unused)
+{
+    (void)unused;
+    int app;
+    struct registry_place place = open_app(&app);
+    pthread_t crowd[CROWD];
+    crowd_handle = registry_handle(&place);
+    for (int i = 0; i < CROWD; i++)
+        crowd[i] = thread_start(stay_inside, NULL);
+    tally_wait(&crowd_inside, CROWD);
+    assert_in_range(atomic_load(&crowd_shared), CROWD - PINS_ROWS + PINS_SHARED_ROWS, CROWD - 1);
+    assert_false(registry_shut_until(&place, 0));
+    gate_open(&crowd_leaves);
+    for (int i = 0; i < CROWD; i++)
+        thread_join(crowd[i]);
+    close_app(&place);
+}
+
+static void *look_in(void *shared)
+{
+    struct registry_pin pin;
+    if (registry_pin(crowd_handle, HANDLE_APP, &pin) != WEIR_OK)
+        return NULL;
+    *(bool *)shared = pin.pin.shared;
+    registry_unpin(&pin);
+    return shared;
+}
+
+/* The kernel may show a thread that was joined for a moment more; not all of so many. */
+static void rows_of_threads_that_are_gone_are_used_again(void **unused)
+{
+    (void)unused;
+    int app;
+    bool shared = true;
+    struct registry_place place = open_app(&app);
+    crowd_handle = registry_handle(&place);
+    for (int i = 0; i < 3 * PINS_ROWS; i++) {
+        shared = true;
+        pthread_t thread = thread_start(look_in, &shared);
+        thread_join(thread);
+        assert_false(shared);
+    }
+    close_app(&place);
 }
 
 /* ---- numbers come again ---- */
@@ -402,6 +468,8 @@ int main(void)
         cmocka_unit_test(a_closer_needs_the_applications_own_handle),
         cmocka_unit_test(a_close_waits_until_who_is_inside_has_left),
         cmocka_unit_test(a_close_that_waits_lets_nobody_in),
+        cmocka_unit_test(a_close_waits_for_threads_with_and_without_a_row_of_their_own),
+        cmocka_unit_test(rows_of_threads_that_are_gone_are_used_again),
         cmocka_unit_test(an_applications_handle_does_not_reach_the_next_one),
         cmocka_unit_test(other_handles_reach_the_next_one_whose_tables_refuse_them),
         cmocka_unit_test(a_fresh_number_starts_at_floor_one),

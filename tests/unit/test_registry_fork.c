@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "tests/support/app_fixture.h"
 #include "tests/support/support.h"
 #include "tests/unit/registry_fixture.h"
 
@@ -118,6 +119,41 @@ static void open_one_and_use_it(void *ctx)
     close_app(&place);
     expect(pin_answer(registry_handle(&place), HANDLE_APP) == WEIR_STALE);
     expect_all_kinds_forked(o);
+}
+
+static void *pin_beside(void *place)
+{
+    struct registry_pin pin;
+    if (registry_pin(registry_handle(place), HANDLE_APP, &pin) != WEIR_OK)
+        return NULL;
+    registry_unpin(&pin);
+    return pin.pin.shared ? NULL : (void *)pin.pin.count;
+}
+
+/* This thread had a row in the parent, which counts nothing here. */
+static void pin_in_two_threads(void *unused)
+{
+    (void)unused;
+    int own;
+    struct registry_place place = child_opens(&own);
+    pthread_t thread;
+    void *others;
+    expect(pthread_create(&thread, NULL, pin_beside, &place) == 0);
+    expect(pthread_join(thread, &others) == 0);
+    void *mine = pin_beside(&place);
+    expect(mine != NULL && others != NULL && mine != others);
+    close_app(&place);
+}
+
+static void in_a_child_each_thread_has_a_row_of_its_own(void **unused)
+{
+    (void)unused;
+    struct opened o;
+    o.place = open_app(&o.app);
+    assert_int_equal(pin_answer(registry_handle(&o.place), HANDLE_APP), WEIR_OK);
+    if (!UNDER_SANITIZER)
+        assert_int_equal(exit_code_of_child(pin_in_two_threads, NULL), 0);
+    close_app(&o.place);
 }
 
 static void a_child_may_open_its_own_and_the_old_stay_forked(void **unused)
@@ -226,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_a_child_every_handle_from_before_is_forked),
         cmocka_unit_test(a_child_may_open_its_own_and_the_old_stay_forked),
+        cmocka_unit_test(in_a_child_each_thread_has_a_row_of_its_own),
         cmocka_unit_test(a_pin_from_before_the_fork_holds_up_no_close_in_the_child),
         cmocka_unit_test(a_child_loses_the_numbers_that_were_open_or_half_open),
         cmocka_unit_test(a_grandchild_owns_neither_its_parents_nor_its_grandparents),
