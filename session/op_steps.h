@@ -450,10 +450,9 @@ static inline weir_status op_next_exit(uint64_t old, uint32_t traits, uint64_t *
     return WEIR_OK;
 }
 
-/* T16. OK: whatever it waited for, it waits no more; if the final was not delivered, it is ABANDONED, unless it is
- * decided and nothing but the handle is missing: whoever decided it was told so. BUSY: the library or a callback is at
- * it, look again later. NOT_FOUND: it waits for nothing that can be abandoned. What a pull operation holds is purged by
- * a worker when the thread inside weir_op_next, which is woken, has gone. */
+/* T16. OK: whatever it waited for, it waits no more; if the final was not delivered, it is ABANDONED. BUSY: the
+ * library or a callback is at it, look again later. NOT_FOUND: it waits for nothing that can be abandoned. What a
+ * pull operation holds is purged by a worker when the thread inside weir_op_next, which is woken, has gone. */
 static inline weir_status op_abandon(uint64_t old, uint32_t traits, uint64_t *new)
 {
     bool waits = op_has(old, OP_STACK | OP_TOKEN | OP_UNACKED | OP_HANDLE) && !op_is_out(old);
@@ -461,9 +460,8 @@ static inline weir_status op_abandon(uint64_t old, uint32_t traits, uint64_t *ne
         return WEIR_NOT_FOUND;
     if (op_has(old, OP_HOLD | OP_HOOK_BUSY | OP_DELIVERY) || (op_reason(old) == 0 && !op_is_decided(old)))
         return WEIR_BUSY;
+    uint64_t w = op_phase(old) == OP_DONE ? old : op_with_phase(op_decided(old), OP_ABANDONED);
     bool pull = op_has(old, OP_PULL);
-    bool stays = op_phase(old) == OP_DONE || (op_is_decided(old) && !pull && !op_has(old, OP_STACK | OP_UNACKED));
-    uint64_t w = stays ? old : op_with_phase(op_decided(old), OP_ABANDONED);
     bool drops = (traits & OP_DROPS) != 0 && (pull || op_has(old, OP_UNACKED));
     w &= ~(uint64_t)(pull ? OP_HANDLE : OP_HANDLE | OP_UNACKED);
     *new = op_settled(w | (drops ? (uint32_t)OP_DROP : 0));

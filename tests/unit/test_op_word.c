@@ -428,16 +428,6 @@ static void an_open_handle_can_be_abandoned(void **unused)
     assert_int_equal(op_phase(after(word(OP_DONE, OP_HANDLE, 0, 0), op_abandon, 1, WEIR_OK)), OP_FREE);
 }
 
-static void a_decided_final_stays_what_it_is_when_only_its_handle_is_missing(void **unused)
-{
-    (void)unused;
-    uint64_t w = after(word(OP_DECIDED, OP_HANDLE, 0, 0), op_abandon, 1, WEIR_OK);
-    assert_int_equal(op_phase(w), OP_DECIDED);
-    assert_false(op_has(w, OP_HANDLE));
-    w = after(word(OP_DECIDED, OP_HANDLE | OP_UNACKED, 0, 1), op_abandon, 2 | OP_MANUAL, WEIR_OK);
-    assert_int_equal(op_phase(w), OP_ABANDONED);
-}
-
 /* ---- the sweep ---- */
 
 static void the_sweep_decides_and_takes_waiting_work_in_one_step_that_seals_it(void **unused)
@@ -575,7 +565,6 @@ int main(void)
         cmocka_unit_test(gone_is_called_by_whoever_is_last_of_the_final_and_the_abandoned_work),
         cmocka_unit_test(a_running_callback_or_hook_cannot_be_abandoned),
         cmocka_unit_test(an_open_handle_can_be_abandoned),
-        cmocka_unit_test(a_decided_final_stays_what_it_is_when_only_its_handle_is_missing),
         cmocka_unit_test(the_sweep_decides_and_takes_waiting_work_in_one_step_that_seals_it),
         cmocka_unit_test(the_short_sweep_is_for_what_holds_nothing),
         cmocka_unit_test(the_sweep_tells_running_work_and_takes_nothing),
