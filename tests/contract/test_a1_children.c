@@ -25,7 +25,7 @@ static void it_is_the_applications_whoever_brings_it_to_the_child(void **unused)
     weir_session child = session_open_with(app, WEIR_NEW(weir_session_options, .parent = session));
     probe_init(&probe);
     busy_begin(&busy, test_workers());
-    weir_op op = start_in(child, &ends, &probe);       /* the handle keeps the child from ending before the next start */
+    weir_op op = start_in(child, &ends, &probe);  /* the handle keeps the child from ending before the next start */
     assert_status(weir_app_close(app, 0, NULL), WEIR_TIMED_OUT);
     assert_status(weir_op_start(child, &ends, &probe, NULL, NULL), WEIR_CLOSED);
     assert_ok(weir_op_close(op));
