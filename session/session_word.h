@@ -54,9 +54,9 @@
  * that they accept later. The walk over the children is asynchronous, so their own epochs alone would not do: what is
  * accepted between the cancel and the walk would be cancelled with the rest. So a start and a claim in a child first
  * look at the parent's epoch, and fold it into their own if it is newer than the one that was folded last (24 bits of
- * it, seen); the walk does the same. Whoever folds first raises the child's epoch once, with the reason PARENT. A start
- * that began after the cancel returned sees the parent's new epoch, and takes the child's epoch of after the fold. With
- * parents of parents: from the top downwards.
+ * it, seen); the walk does the same. Whoever folds first raises the child's epoch once, with the reason PARENT, or
+ * APPLICATION_CLOSED if it is that. A start that began after the cancel returned sees the parent's new epoch, and takes
+ * the child's epoch of after the fold. With parents of parents: from the top downwards.
  *
  * Driving a close: each driver (the closer; a later, shorter one; a deadline) does G2 or G3, K1 if it is time to
  * cancel, then G4. K1 comes before CANCELLING: whoever sees that phase finds the epoch raised, so a second close that

@@ -132,9 +132,9 @@ typedef struct weir_op_options {
  * is the lane. Results, hooks and the final do not go through the queue, but run on the lane that it lies over: a
  * cancelled operation, or a session that closes, does not wait for the queue.
  *
- * The operation counts in the queue as one job from its start until its final, also while it is parked or deferred; so
- * the queue's end waits for it. (After the final of work that has run, until the worker has come back to the queue.) An
- * aborted queue cancels the operations whose work is to be called, with WEIR_REASON_USER. */
+ * The operation counts in the queue as one job from its start until its final's callback has returned, also while it
+ * is parked or deferred; so the queue's end waits for it. (Of work that has run, until the worker has come back to the
+ * queue.) An aborted queue cancels the operations whose work is to be called, with WEIR_REASON_USER. */
 
 /* ---- operations, from outside ---- */
 
@@ -187,7 +187,7 @@ WEIR_API weir_status weir_op_cancel(weir_op op, weir_reason reason);
  *         WEIR_BUSY      another thread is inside this call for @op
  *         WEIR_STALE     also: the handle was closed, perhaps during the call
  *         WEIR_INVALID   also: not a pull operation, a time-out below 0
- *         WEIR_WOULD_DEADLOCK on a worker, and it would have to wait
+ *         WEIR_WOULD_DEADLOCK on a worker, and it would have to wait; as for TIMED_OUT
  */
 WEIR_API WEIR_MUST_USE weir_status weir_op_next(weir_op op, int64_t timeout_ns, const weir_result **out);
 
@@ -221,13 +221,13 @@ WEIR_API weir_status weir_op_session(weir_op op, weir_session *out);
  * @data: the library's from WEIR_OK on, until it is dropped (R9)
  *
  * Context: the first post of an operation may allocate. After weir_task_defer() the work and the token's holders may
- * post
- *   at once. Ordering: E2.
+ *   post at once. Ordering: E2.
  * Return: WEIR_OK        accepted
  *         WEIR_AGAIN     the window is full; return WEIR_AGAIN, and be called again when there is room
  *         WEIR_CANCELED  a cancel has won, or the operation was abandoned
  *         WEIR_NO_MEMORY
  *         WEIR_BUSY      after a deferral: another thread posts through the token at this moment
+ *         WEIR_STALE     after a deferral: the token has completed the operation
  */
 WEIR_API WEIR_MUST_USE weir_status weir_task_post(weir_task *task, void *data, size_t size);
 
