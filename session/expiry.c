@@ -75,27 +75,27 @@ void expiry_fire(struct sessions *all, struct expiry *e, weir_status status)
 
 /* ---- starters ---- */
 
-bool expiry_need(struct sessions *all, uint32_t index)
+struct expiry *expiry_need(struct sessions *all, uint32_t index)
 {
     _Atomic(struct expiry *) *place = place_of(all, index);
     struct expiry *there = atomic_load_explicit(place, memory_order_acquire);           /* with the exchange below */
     if (there != NULL)
-        return true;
+        return there;
     struct expiry *e = memory_alloc(&all->app->memory, sizeof(*e), _Alignof(struct expiry));
     if (e == NULL)
-        return false;
+        return NULL;
     *e = (struct expiry){ .timer.item.owner = DEADLINE_GROUP, .first = index & ~(uint32_t)(GROUP_SLOTS - 1),
                           .at = WEIR_FOREVER };
-    if (!atomic_compare_exchange_strong_explicit(place, &there, e,
-                                                 memory_order_acq_rel,   /* with the load above, and expect's */
-                                                 memory_order_acquire))  /* the other's record is whole */
-        memory_free(&all->app->memory, e, sizeof(*e));
-    return true;
+    if (atomic_compare_exchange_strong_explicit(place, &there, e,
+                                                memory_order_acq_rel,    /* with the load above */
+                                                memory_order_acquire))   /* the other's record is whole */
+        return e;
+    memory_free(&all->app->memory, e, sizeof(*e));
+    return there;
 }
 
-void expiry_expect(struct sessions *all, uint32_t index, int64_t deadline)
+void expiry_expect(struct sessions *all, struct expiry *e, int64_t deadline)
 {
-    struct expiry *e = atomic_load_explicit(place_of(all, index), memory_order_acquire);   /* with expiry_need */
     if (atomic_load_explicit(&e->at, memory_order_relaxed) <= deadline)                 /* see expiry.h */
         return;
     if (alarm_take(&e->alarm)) {

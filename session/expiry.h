@@ -48,11 +48,11 @@ struct expiry {
     _Atomic int64_t at;                                        /* A, written by the owner */
 };
 
-/* Before T1: the group of this slot has a record. False: no memory. May allocate. */
-bool expiry_need(struct sessions *all, uint32_t index);
+/* Before T1: the record of this slot's group. NULL: no memory. May allocate. */
+struct expiry *expiry_need(struct sessions *all, uint32_t index);
 
-/* After T1 and K3: an operation of this group has such a deadline. */
-void expiry_expect(struct sessions *all, uint32_t index, int64_t deadline);
+/* After T1 and K3: an operation of its group has such a deadline. */
+void expiry_expect(struct sessions *all, struct expiry *expiry, int64_t deadline);
 
 /* The timer's function. */
 void expiry_fire(struct sessions *all, struct expiry *expiry, weir_status status);

@@ -189,7 +189,7 @@ static weir_status reserve(struct session *s, uint32_t count)
     uint32_t groups = roster_groups(roster);
     for (uint32_t number = 0; number < groups; number++) {
         struct group *group = roster_group(roster, number);
-        if (group != NULL && !expiry_need(s->all, group_first(group)))
+        if (group != NULL && expiry_need(s->all, group_first(group)) == NULL)
             return WEIR_NO_MEMORY;
     }
     return WEIR_OK;

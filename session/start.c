@@ -30,6 +30,7 @@ struct start {
     int64_t given;                                             /* the deadline that the session gives; FOREVER: none */
     uint32_t epoch, lane, traits;
     struct op_extra *extra;                                    /* NULL: it needs none */
+    struct expiry *expiry;                                     /* its group's, if the session gives a deadline */
     struct group *group;
     struct op *op;
     uint32_t index;
@@ -161,7 +162,9 @@ static weir_status take_slot(struct start *st)
     uint64_t word = atomic_load_explicit(&st->op->slot.word, memory_order_relaxed);     /* ours */
     st->value = handle_make(HANDLE_OP, all->app->place.index, st->index, slot_word_generation(word));
     fill(st);
-    if ((st->given == WEIR_FOREVER || expiry_need(all, st->index)) && take_stream(st))
+    if (st->given != WEIR_FOREVER)
+        st->expiry = expiry_need(all, st->index);
+    if ((st->given == WEIR_FOREVER || st->expiry != NULL) && take_stream(st))
         return WEIR_OK;
     roster_give(&all->ops, st->group, group_bit(st->index));
     return WEIR_NO_MEMORY;
@@ -200,7 +203,7 @@ static void hand_to_session(struct start *st)
     if (st->extra != NULL)
         deadline_published(st->all, st->extra);
     if (st->given != WEIR_FOREVER)
-        expiry_expect(st->all, st->index, st->given);
+        expiry_expect(st->all, st->expiry, st->given);
     bool swept = cancel_if_swept(st);
     wake(st);
     if (swept)
