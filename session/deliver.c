@@ -253,10 +253,8 @@ static void finish_final(struct delivery *d)
     finish(d, op_put_final);
 }
 
-struct op_extra *final_begins(struct sessions *all, struct op_extra *extra)
+struct op_extra *final_begins_slow(struct sessions *all, struct op_extra *extra)
 {
-    if (extra == NULL)
-        return NULL;
     if ((extra->has & EXTRA_JOB) != 0) {
         extra_hold(extra);
         return extra;
@@ -265,10 +263,8 @@ struct op_extra *final_begins(struct sessions *all, struct op_extra *extra)
     return NULL;
 }
 
-void final_ends(struct sessions *all, struct op_extra *foreign)
+void final_ends_slow(struct sessions *all, struct op_extra *foreign)
 {
-    if (foreign == NULL)
-        return;
     extra_over(all, foreign);
     extra_drop(all, foreign);
 }

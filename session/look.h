@@ -92,8 +92,19 @@ void deliver(struct chunk *c, struct group *group, uint32_t bit, uint64_t word, 
 /* deliver.c: before a final's callback, and after T12. With the second no deadline is waited for any more, and a place
  * in a queue of the caller's is given back, so that the queue ends after the final (F3 of foreign.h); begins answers
  * the record if there is such a place, and holds it. Of others the first does it all. NULL is fine. */
-struct op_extra *final_begins(struct sessions *all, struct op_extra *extra);
-void final_ends(struct sessions *all, struct op_extra *foreign);
+struct op_extra *final_begins_slow(struct sessions *all, struct op_extra *extra);
+void final_ends_slow(struct sessions *all, struct op_extra *foreign);
+
+static inline struct op_extra *final_begins(struct sessions *all, struct op_extra *extra)
+{
+    return extra != NULL ? final_begins_slow(all, extra) : NULL;
+}
+
+static inline void final_ends(struct sessions *all, struct op_extra *foreign)
+{
+    if (foreign != NULL)
+        final_ends_slow(all, foreign);
+}
 
 /* deliver.c: finals of that status; decided: by the library. */
 void count_finals(struct chunk *c, weir_status status, bool decided, uint32_t count);

@@ -59,7 +59,7 @@ static inline bool give_plain(struct chunk *c, struct group *group, struct op *o
     const weir_kind *kind = atomic_load_explicit(&op->kind, memory_order_relaxed);      /* E1 */
     struct op_extra *extra = op_extra(op);
     c->plain.tag = atomic_load_explicit(&op->tag, memory_order_relaxed);                /* E1 */
-    struct op_extra *foreign = extra != NULL ? final_begins(c->all, extra) : NULL;
+    struct op_extra *foreign = final_begins(c->all, extra);
     kind->on_result(&c->plain, op->ctx);
     if (kind->gone != NULL)
         kind->gone(op->ctx);
@@ -67,15 +67,13 @@ static inline bool give_plain(struct chunk *c, struct group *group, struct op *o
         word = atomic_load_explicit(&op->slot.word, memory_order_acquire);              /* T14 */
     if (!op_is_sealed(word) || slot_word_is_worn(slot_word_next(word))) {
         put_plain(c, group, op);
-        if (foreign != NULL)
-            final_ends(c->all, foreign);
+        final_ends(c->all, foreign);
         return false;
     }
     if (extra != NULL)
         extra_free(c->session->all, extra);
     (void)op_retire(&op->slot, word);                                                   /* T17 */
-    if (foreign != NULL)
-        final_ends(c->all, foreign);
+    final_ends(c->all, foreign);
     return true;
 }
 
