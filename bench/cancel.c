@@ -21,7 +21,6 @@
 enum { GAP_NS = 1000000 };
 
 static weir_app app;
-static struct tally parked;                            /* the one worker's */
 static struct { _Alignas(BENCH_LINE) _Atomic int64_t final_at; } last;
 
 /* Sleeps as long as nothing happens, spins when it may happen now: no wake-up of the asker is in the figure. */
@@ -45,11 +44,6 @@ static void on_result(const weir_result *result, void *ctx)
     note_time(&last.final_at);
 }
 
-static void on_result_ignored(const weir_result *result, void *ctx)
-{
-    (void)result, (void)ctx;
-}
-
 static void print(const char *row, const char *what, struct series *series)
 {
     char name[96];
@@ -59,18 +53,9 @@ static void print(const char *row, const char *what, struct series *series)
 
 /* ---- one of N, and all of N ---- */
 
-static weir_status work_park(weir_task *task, void *ctx)
-{
-    weir_token token;
-    (void)ctx;
-    bench_must(weir_task_defer(task, &token), "defer");
-    tally_add(&parked);
-    return WEIR_OK;
-}
-
 static weir_op start_parked(weir_session session)
 {
-    static const weir_kind KIND = { .size = sizeof KIND, .work = work_park, .on_result = on_result };
+    static const weir_kind KIND = { .size = sizeof KIND, .work = bench_park, .on_result = on_result };
     weir_op op;
     bench_must(weir_op_start(session, &KIND, NULL, NULL, &op), "start");
     return op;
@@ -83,11 +68,11 @@ static void measure_one(size_t count, size_t times)
     weir_op *op = bench_alloc(count * sizeof *op);
     struct series call = series_make(times), final = series_make(times);
     bench_must(weir_session_open(app, NULL, &session), "open a session");
-    tally_clear(&parked);
+    tally_clear(&bench_parked);
     for (size_t i = 0; i < count; i++)
         op[i] = start_parked(session);
     for (size_t i = 0; i < times; i++) {
-        tally_await(&parked, count + i);
+        tally_await(&bench_parked, count + i);
         bench_sleep(GAP_NS);
         weir_op *one = &op[bench_random() % count];
         int64_t began = bench_now();
@@ -108,16 +93,16 @@ static void measure_one(size_t count, size_t times)
 
 static void measure_all(size_t count, size_t times)
 {
-    static const weir_kind KIND = { .size = sizeof KIND, .work = work_park, .on_result = on_result_ignored };
+    static const weir_kind KIND = { .size = sizeof KIND, .work = bench_park, .on_result = bench_ignore };
     char row[64];
     weir_session session;
     struct series call = series_make(times);
     bench_must(weir_session_open(app, NULL, &session), "open a session");
     for (size_t n = 0; n < times; n++) {
-        tally_clear(&parked);
+        tally_clear(&bench_parked);
         for (size_t i = 0; i < count; i++)
             bench_must(weir_op_start(session, &KIND, NULL, NULL, NULL), "start");
-        tally_await(&parked, count);
+        tally_await(&bench_parked, count);
         bench_sleep(GAP_NS);
         int64_t began = bench_now();
         bench_must(weir_session_cancel(session, WEIR_REASON_USER), "cancel all");

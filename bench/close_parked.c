@@ -7,37 +7,26 @@
  */
 #include "close_load.h"
 
-static struct tally deferred;                          /* the one worker's */
-
 static bool hook(weir_reason reason, void *ctx)
 {
     (void)reason, (void)ctx;
     return true;
 }
 
-static weir_status defer(weir_task *task, void *ctx)
-{
-    weir_token token;
-    (void)ctx;
-    bench_must(weir_task_defer(task, &token), "defer");
-    tally_add(&deferred);
-    return WEIR_OK;
-}
-
 static weir_status defer_hooked(weir_task *task, void *ctx)
 {
     bench_must(weir_task_on_cancel(task, hook, ctx), "register a hook");
-    return defer(task, ctx);
+    return bench_park(task, ctx);
 }
 
 static void settle(size_t count)
 {
-    tally_await(&deferred, count);
-    tally_clear(&deferred);
+    tally_await(&bench_parked, count);
+    tally_clear(&bench_parked);
 }
 
-static const weir_kind KIND = { .size = sizeof KIND, .work = defer, .on_result = close_on_result };
-static const weir_kind KIND_HANDLES = { .size = sizeof KIND, .work = defer, .on_result = close_on_result_close };
+static const weir_kind KIND = { .size = sizeof KIND, .work = bench_park, .on_result = close_on_result };
+static const weir_kind KIND_HANDLES = { .size = sizeof KIND, .work = bench_park, .on_result = close_on_result_close };
 static const weir_kind KIND_HOOKED = { .size = sizeof KIND, .work = defer_hooked, .on_result = close_on_result };
 
 int main(int argc, char **argv)

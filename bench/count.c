@@ -194,17 +194,6 @@ static weir_status work(weir_task *task, void *ctx)
     return WEIR_OK;
 }
 
-static struct tally parked;
-
-static weir_status work_park(weir_task *task, void *ctx)
-{
-    weir_token token;
-    (void)ctx;
-    bench_must(weir_task_defer(task, &token), "defer");
-    tally_add(&parked);
-    return WEIR_OK;
-}
-
 static weir_status work_post(weir_task *task, void *ctx)
 {
     size_t *posted = ctx;
@@ -223,11 +212,6 @@ static void on_result(const weir_result *result, void *ctx)
 {
     (void)result, (void)ctx;
     per_callback();
-}
-
-static void on_result_ignored(const weir_result *result, void *ctx)
-{
-    (void)result, (void)ctx;
 }
 
 static weir_session session_open(void)
@@ -260,14 +244,14 @@ static void count_starts(void)
 
 static void count_cancels(void)
 {
-    static const weir_kind kind = { .size = sizeof kind, .work = work_park, .on_result = on_result_ignored };
+    static const weir_kind kind = { .size = sizeof kind, .work = bench_park, .on_result = bench_ignore };
     static weir_op op[CALLS];
     struct gate gate;
     weir_session session = session_open();
-    tally_clear(&parked);
+    tally_clear(&bench_parked);
     for (size_t i = 0; i < CALLS; i++)
         bench_must(weir_op_start(session, &kind, NULL, NULL, &op[i]), "start");
-    tally_await(&parked, CALLS);
+    tally_await(&bench_parked, CALLS);
     gate_hold(&gate, queue);
     counter_take();
     for (size_t i = 0; i < CALLS; i++)
@@ -283,7 +267,7 @@ static void count_cancels(void)
 static void count_posts(void)
 {
     weir_session session = session_open();
-    static const weir_kind kind = { .size = sizeof kind, .work = work_post, .on_result = on_result_ignored,
+    static const weir_kind kind = { .size = sizeof kind, .work = work_post, .on_result = bench_ignore,
                                     .window = 256 };
     size_t posted = 0;
     bench_must(weir_op_start(session, &kind, &posted, NULL, NULL), "start");
@@ -301,7 +285,7 @@ static void take_counts(weir_job *job, weir_status status)
 /* Closes are counted one by one; then the sweep, on the lent thread, is shared out over its operations. */
 static void count_close(size_t operations, const char *row_close, const char *row_sweep)
 {
-    static const weir_kind kind = { .size = sizeof kind, .work = work, .on_result = on_result_ignored };
+    static const weir_kind kind = { .size = sizeof kind, .work = work, .on_result = bench_ignore };
     struct counts closes = { 0 }, waits = { 0 };
     struct gate gate;
     enum { TIMES = 20 };

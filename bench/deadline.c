@@ -15,7 +15,6 @@
 enum { MS = 1000000, SECOND = 1000 * MS, SPREAD_NS = 100 * MS, SETTLE_NS = 2 * MS };
 
 static weir_app app;
-static struct tally parked;                            /* the one worker's */
 static struct flag over;
 static struct {
     _Alignas(BENCH_LINE) _Atomic size_t left;
@@ -27,7 +26,7 @@ static void expect(size_t count)
 {
     finals.all = count;
     atomic_store_explicit(&finals.left, count, memory_order_relaxed);
-    tally_clear(&parked);
+    tally_clear(&bench_parked);
 }
 
 static void count_final(void)
@@ -41,15 +40,6 @@ static void count_final(void)
     flag_raise(&over);
 }
 
-static weir_status work_park(weir_task *task, void *ctx)
-{
-    weir_token token;
-    (void)ctx;
-    bench_must(weir_task_defer(task, &token), "defer");
-    tally_add(&parked);
-    return WEIR_OK;
-}
-
 static void on_result(const weir_result *result, void *ctx)
 {
     (void)ctx;
@@ -57,12 +47,7 @@ static void on_result(const weir_result *result, void *ctx)
     count_final();
 }
 
-static void on_result_ignored(const weir_result *result, void *ctx)
-{
-    (void)result, (void)ctx;
-}
-
-static const weir_kind KIND = { .size = sizeof KIND, .work = work_park, .on_result = on_result };
+static const weir_kind KIND = { .size = sizeof KIND, .work = bench_park, .on_result = on_result };
 
 static weir_session open_session(int64_t timeout_ns)
 {
@@ -76,7 +61,7 @@ static weir_session open_session(int64_t timeout_ns)
 
 static void measure_starts(const char *row, int64_t of_session_ns, int64_t own_ns, size_t count)
 {
-    static const weir_kind quiet = { .size = sizeof quiet, .work = work_park, .on_result = on_result_ignored };
+    static const weir_kind quiet = { .size = sizeof quiet, .work = bench_park, .on_result = bench_ignore };
     weir_op_options options = { .size = sizeof options, .timeout_ns = own_ns };
     struct gate gate;
     int64_t took = 0;
@@ -113,7 +98,7 @@ static void storm(size_t count, bool of_session, int64_t *first, int64_t *last)
     expect(count);
     for (size_t i = 0; i < count; i++)
         bench_must(weir_op_start(session, &KIND, NULL, &options, NULL), "start");
-    tally_await(&parked, count);
+    tally_await(&bench_parked, count);
     bench_sleep(SETTLE_NS);
     int64_t began = bench_now();
     atomic_fetch_add_explicit(&stepped_now, 2ll * SECOND, memory_order_acq_rel);       /* pairs with stepped_clock() */
@@ -162,7 +147,7 @@ static void on_result_late(const weir_result *result, void *ctx)
 
 static void measure_lateness(size_t count)
 {
-    static const weir_kind kind = { .size = sizeof kind, .work = work_park, .on_result = on_result_late };
+    static const weir_kind kind = { .size = sizeof kind, .work = bench_park, .on_result = on_result_late };
     char row[64];
     struct late *late = bench_alloc(count * sizeof *late);
     struct series series = series_make(count);

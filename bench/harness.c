@@ -219,6 +219,24 @@ void tally_await(struct tally *tally, size_t count)
         bench_sleep(100000);
 }
 
+/* ---- operations that park ---- */
+
+struct tally bench_parked;
+
+weir_status bench_park(weir_task *task, void *ctx)
+{
+    weir_token token;
+    (void)ctx;
+    bench_must(weir_task_defer(task, &token), "defer");
+    tally_add(&bench_parked);
+    return WEIR_OK;
+}
+
+void bench_ignore(const weir_result *result, void *ctx)
+{
+    (void)result, (void)ctx;
+}
+
 /* ---- series ---- */
 
 struct series series_make(size_t room)

@@ -145,6 +145,16 @@ static inline void tally_clear(struct tally *tally)
 /** tally_await - leave the processor until the tally has reached @count */
 void tally_await(struct tally *tally, size_t count);
 
+/* ---- operations that park ---- */
+
+extern struct tally bench_parked;          /* by bench_park; the one worker's */
+
+/** bench_park - a work function: defers, and nobody completes the token */
+weir_status bench_park(weir_task *task, void *ctx);
+
+/** bench_ignore - a result callback */
+void bench_ignore(const weir_result *result, void *ctx);
+
 /* ---- a series of durations, of which percentiles are samples ---- */
 
 struct series {
