@@ -5,18 +5,6 @@
  * "kills" names one-line changes of the library that the search was tried with and finds. */
 #include "tiny_session.h"
 
-static weir_status defer(weir_task *task, void *ctx)
-{
-    struct told *t = ctx;
-    weir_token lost;
-    t->runs++;
-    return weir_task_defer(task, &lost);
-}
-
-static const weir_kind deferred_kind = {
-    .size = sizeof(weir_kind), .work = defer, .on_result = take_result, .gone = take_gone,
-};
-
 static weir_status drain_for(int64_t ns)
 {
     return weir_session_close_with(session, WEIR_NEW(weir_close_options, .drain_ns = ns, .report_ns = WEIR_FOREVER,
@@ -39,7 +27,7 @@ static void *pass_2_s(void *unused)
 static void begin_draining(int64_t ns)
 {
     begin_session();
-    start_op(0, &deferred_kind);
+    start_op(0, &lost_kind);
     explore_check(weir_op_close(op[0]) == WEIR_OK);
     finish();
     explore_check(drain_for(ns) == WEIR_OK);
@@ -57,7 +45,7 @@ static void must_be_over(void)
 EXPLORE_SCENARIO(session_alarm_is_armed_for_the_nearer_time, .preemptions = 2, .stale_reads = 1)
 {
     begin_session();
-    start_op(0, &deferred_kind);
+    start_op(0, &lost_kind);
     explore_check(weir_op_close(op[0]) == WEIR_OK);
     finish();
     pthread_t other = start(drain_for_1_s, 0);
@@ -86,7 +74,7 @@ EXPLORE_SCENARIO(session_alarm_fires_while_the_time_is_shortened, .preemptions =
 EXPLORE_SCENARIO(session_alarm_is_let_go_while_a_time_comes, .preemptions = 2, .stale_reads = 1)
 {
     begin_session();
-    start_op(0, &deferred_kind);
+    start_op(0, &lost_kind);
     explore_check(weir_op_close(op[0]) == WEIR_OK);
     finish();
     pthread_t other = start(drain_for_1_s, 0);

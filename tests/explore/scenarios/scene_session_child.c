@@ -9,18 +9,6 @@ static weir_session child;
 static weir_status opened, closed_child = WEIR_NOT_FOUND;      /* nobody has closed it */
 static unsigned child_closes;
 
-static weir_status defer(weir_task *task, void *ctx)
-{
-    struct told *t = ctx;
-    weir_token lost;
-    t->runs++;
-    return weir_task_defer(task, &lost);
-}
-
-static const weir_kind deferred_kind = {
-    .size = sizeof(weir_kind), .work = defer, .on_result = take_result, .gone = take_gone,
-};
-
 static void take_child_closed(const weir_report *report, void *ctx)
 {
     explore_check(ctx == &child_closes && child_closes == 0 && closes == 0);
@@ -42,7 +30,7 @@ static weir_status open_child(void)
 
 static void start_in_child(unsigned i)
 {
-    started[i] = weir_op_start(child, &deferred_kind, &told[i], NULL, NULL);
+    started[i] = weir_op_start(child, &lost_kind, &told[i], NULL, NULL);
     explore_check(started[i] == WEIR_OK || started[i] == WEIR_CLOSED || started[i] == WEIR_STALE);
 }
 

@@ -83,6 +83,19 @@ static const weir_kind plain_kind = {
     .size = sizeof(weir_kind), .work = work_and_end, .on_result = take_result, .gone = take_gone,
 };
 
+/* Deferred, and nobody has the token: it ends by a cancel. */
+static inline weir_status work_and_lose(weir_task *task, void *ctx)
+{
+    struct told *t = ctx;
+    weir_token lost;
+    t->runs++;
+    return weir_task_defer(task, &lost);
+}
+
+static const weir_kind lost_kind __attribute__((unused)) = {
+    .size = sizeof(weir_kind), .work = work_and_lose, .on_result = take_result, .gone = take_gone,
+};
+
 /* ---- workers, and the control thread's part ---- */
 
 /* As work_once(), also for the lane of sweeps and close callbacks. */
